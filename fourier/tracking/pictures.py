@@ -1,0 +1,106 @@
+"""The picture of one trial: how it learned, and what it says beside what is true.
+
+Matplotlib's object interface only, so that nothing touches a screen or global state. Not here: the
+plots over many trials, which Optuna draws.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK = "#22303c"
+TRAIN = "#9aa5b1"
+VALID = "#1f6feb"
+MARK = "#d1495b"
+
+
+def draw_trial(
+    path: Path,
+    *,
+    title: str,
+    history: Sequence[Mapping[str, float]],
+    objective: str,
+    predictions: np.ndarray,
+    truth: np.ndarray,
+    targets: Sequence[str],
+    classes: Sequence[str],
+) -> None:
+    """Draw a trial's learning curves beside its predictions on the validation clips, as a PNG.
+
+    Args:
+        path: the file to write.
+        title: one line over the picture.
+        history: metrics of each epoch, `train_loss` and the objective among them.
+        objective: the metric to draw.
+        predictions: numbers or logits [clips, outputs].
+        truth: numbers [clips, outputs], or class indices [clips].
+        targets: the names of the outputs of a regression.
+        classes: the names of the classes; empty for a regression.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = 2 if classes else 1 + len(targets)
+    figure = Figure(figsize=(4.6 * panels, 4.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=11, color=INK)
+    axes = figure.subplots(1, panels)
+    draw_curves(axes[0], history, objective)
+    if classes:
+        draw_confusion(axes[1], predictions.argmax(axis=1), truth, classes)
+    else:
+        for i, name in enumerate(targets):
+            draw_scatter(axes[1 + i], predictions[:, i], truth[:, i], name)
+    figure.savefig(path, dpi=80)
+
+
+def draw_curves(axes: "Axes", history: Sequence[Mapping[str, float]], objective: str) -> None:
+    """Training loss (left scale) and the validation objective (right scale) over the epochs."""
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = range(1, len(history) + 1)
+    axes.plot(epochs, [entry["train_loss"] for entry in history], color=TRAIN)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("training loss", color=TRAIN)
+    right = axes.twinx()
+    right.plot(epochs, [entry[objective] for entry in history], color=VALID, marker=".")
+    right.set_ylabel(f"validation {objective}", color=VALID)
+    for side in (axes, right):
+        side.spines["top"].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def draw_scatter(axes: "Axes", predicted: np.ndarray, true: np.ndarray, name: str) -> None:
+    """Predicted over annotated values of one dimension, with the diagonal where they agree."""
+    axes.axline((0, 0), slope=1, color=TRAIN, linewidth=1)
+    axes.scatter(true, predicted, s=9, alpha=0.5, color=VALID, linewidths=0)
+    span = float(np.max(np.abs(np.concatenate([true, predicted, [0.5]])))) * 1.08
+    axes.set(xlim=(-span, span), ylim=(-span, span), aspect="equal")
+    axes.set_xlabel(f"annotated {name}")
+    axes.set_ylabel(f"predicted {name}")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def draw_confusion(
+    axes: "Axes", predicted: np.ndarray, true: np.ndarray, classes: Sequence[str]
+) -> None:
+    """Share of each true class (row) that is given each predicted class (column)."""
+    counts = np.zeros((len(classes), len(classes)))
+    np.add.at(counts, (true.astype(int), predicted.astype(int)), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.argwhere(shares >= 0.005):
+        share = shares[row, column]
+        color = "white" if share > 0.5 else INK
+        text: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7, "color": color}
+        axes.text(column, row, f"{share:.0%}", **text)
+    ticks = range(len(classes))
+    axes.set_xticks(ticks, classes, rotation=45, ha="right", fontsize=8)
+    axes.set_yticks(ticks, classes, fontsize=8)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")

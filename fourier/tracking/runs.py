@@ -1,0 +1,228 @@
+"""What happened, in MLflow: a task is an experiment, a study a parent run, a trial a child run.
+
+Everything goes through one client with an explicit address, so nothing depends on MLflow's global
+state, and several processes write side by side. Curves are kept in memory and written in batches,
+at most one write a second: a write costs milliseconds, an epoch may take less. Not here: what is
+worth writing (the search decides), and models in the registry (the release does).
+"""
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from fourier.errors import TrackingError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+FLUSH_SECONDS = 1.0
+PARAM_CHARS = 6000
+"""MLflow refuses longer parameter values."""
+
+
+@contextlib.contextmanager
+def _tracking_errors(uri: str) -> Iterator[None]:
+    """Turn what MLflow and its database raise into one line that says what to do."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise TrackingError(
+            f"MLflow at {without_password(uri)} did not take what was written: {reason}; "
+            "check MLFLOW_TRACKING_URI, or unset it to use ./mlflow.db"
+        ) from error
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown: whatever stands between ``://`` and ``@`` replaced."""
+    scheme, separator, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    credentials, at, host = authority.rpartition("@")
+    if not separator or not at or not credentials:
+        return url
+    return f"{scheme}{separator}***{at}{host}{slash}{path}"
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """One MLflow tracking store.
+
+    Attributes:
+        uri: its address, as MLflow understands it.
+        client: the client that all writing goes through.
+    """
+
+    uri: str
+    client: "MlflowClient"
+
+    @classmethod
+    def connect(cls, uri: str | None = None) -> "Tracker":
+        """Open a tracking store, making its database where there is none.
+
+        Args:
+            uri: an MLflow tracking address; None takes ``MLFLOW_TRACKING_URI``, and without it
+                ``mlflow.db`` in the working directory, which is also what ``mlflow ui`` opens.
+
+        Raises:
+            TrackingError: the store does not answer.
+        """
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a sweep phones nobody
+        import mlflow
+        from mlflow import MlflowClient
+
+        for name in ("mlflow", "alembic"):  # "Creating initial database tables…", 40 lines
+            logging.getLogger(name).setLevel(logging.WARNING)
+        uri = uri or mlflow.get_tracking_uri()
+        if uri.startswith(("http://", "https://")):
+            _require_answer(uri)
+        with _tracking_errors(uri), _one_at_a_time(uri):
+            client = MlflowClient(uri)
+            client.search_experiments(max_results=1)
+        return cls(uri, client)
+
+    def open_experiment(self, name: str, tags: Mapping[str, str]) -> str:
+        """Find or make an experiment, bring its tags up to date, and return its id."""
+        with _tracking_errors(self.uri), _one_at_a_time(self.uri):
+            experiment = self.client.get_experiment_by_name(name)
+            if experiment is None:
+                return str(self.client.create_experiment(name, tags=dict(tags)))
+            if experiment.lifecycle_stage == "deleted":
+                self.client.restore_experiment(experiment.experiment_id)
+            for key, value in tags.items():
+                if experiment.tags.get(key) != value:
+                    self.client.set_experiment_tag(experiment.experiment_id, key, value)
+            return str(experiment.experiment_id)
+
+    def open_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> "TrackedRun":
+        """Make a run, started now, with its tags already there should the process die next."""
+        with _tracking_errors(self.uri):
+            run = self.client.create_run(experiment, run_name=name, tags=dict(tags))
+        return TrackedRun(self, run.info.run_id)
+
+    def find_runs(self, experiment: str, tags: Mapping[str, str]) -> list["Run"]:
+        """All runs of an experiment that carry these tags, oldest first."""
+        query = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+        found: list[Run] = []
+        token: str | None = None
+        with _tracking_errors(self.uri):
+            while True:
+                page = self.client.search_runs(
+                    [experiment],
+                    query,
+                    max_results=1000,
+                    order_by=["attributes.start_time ASC"],
+                    page_token=token,
+                )
+                found += page
+                token = page.token
+                if not token:
+                    return found
+
+    def run_exists(self, run_id: str) -> bool:
+        """Whether a run is there and not deleted."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return bool(self.client.get_run(run_id).info.lifecycle_stage == "active")
+        except MlflowException:
+            return False
+
+
+@dataclass
+class TrackedRun:
+    """A run being written: curves in batches, everything else at once.
+
+    Attributes:
+        tracker: the store that it is in.
+        id: MLflow's run id.
+    """
+
+    tracker: Tracker
+    id: str
+    _metrics: list[Any] = field(default_factory=list)
+    _written: float = field(default_factory=time.monotonic)
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Write parameters, None among them as an empty value."""
+        from mlflow.entities import Param
+
+        entries = [
+            Param(key, "" if value is None else str(value)[:PARAM_CHARS])
+            for key, value in params.items()
+        ]
+        with _tracking_errors(self.tracker.uri):
+            self.tracker.client.log_batch(self.id, params=entries)
+
+    def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Keep one point of each curve; written when the last write is a second ago."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._metrics += [Metric(key, float(value), now, step) for key, value in metrics.items()]
+        if time.monotonic() - self._written >= FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is kept."""
+        with _tracking_errors(self.tracker.uri):
+            while self._metrics:  # MLflow takes a thousand points at a time
+                self.tracker.client.log_batch(self.id, metrics=self._metrics[:1000])
+                del self._metrics[:1000]
+        self._written = time.monotonic()
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags in one write."""
+        from mlflow.entities import RunTag
+
+        entries = [RunTag(key, value) for key, value in tags.items()]
+        with _tracking_errors(self.tracker.uri):
+            self.tracker.client.log_batch(self.id, tags=entries)
+
+    def log_folder(self, folder: Path) -> None:
+        """Write every file of a folder as an artifact."""
+        with _tracking_errors(self.tracker.uri):
+            self.tracker.client.log_artifacts(self.id, str(folder))
+
+    def end(self, status: str = "FINISHED") -> None:
+        """Write what is kept and end the run: ``FINISHED``, ``FAILED`` or ``KILLED``."""
+        self.flush()
+        with _tracking_errors(self.tracker.uri):
+            self.tracker.client.set_terminated(self.id, status)
+
+    def reopen(self) -> None:
+        """Mark the run as running again: a study that is continued."""
+        with _tracking_errors(self.tracker.uri):
+            self.tracker.client.update_run(self.id, status="RUNNING")
+
+
+def _require_answer(uri: str) -> None:
+    """Ask a server for its health once, where MLflow would retry for minutes."""
+    import requests
+
+    try:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=5).raise_for_status()
+    except requests.RequestException as error:
+        raise TrackingError(
+            f"no MLflow server answers at {without_password(uri)} ({type(error).__name__}); "
+            "start it with `mlflow server`, or unset MLFLOW_TRACKING_URI to use ./mlflow.db"
+        ) from None
+
+
+def _one_at_a_time(uri: str) -> contextlib.AbstractContextManager[object]:
+    """Keep processes from making the same local database or experiment twice."""
+    if not uri.startswith("sqlite:"):
+        return contextlib.nullcontext()
+    folder = Path("mlruns")
+    folder.mkdir(exist_ok=True)
+    return FileLock(folder / ".tracking.lock")
