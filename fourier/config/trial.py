@@ -42,6 +42,14 @@ class TrialConfig:
         """One level with dotted names, as in a run's parameters."""
         return flatten(self.to_dict())
 
+    def describe(self) -> str:
+        """The settings that people tell trials apart by, in one short line."""
+        heard, model = self.spectrogram, self.model
+        kind = f"{heard.bands} {'mels' if heard.kind == 'mel' else 'MFCCs'}"
+        shape = f"{heard.n_fft}/{heard.hop_length}"
+        parts = [model.name, kind, f"{heard.fmax / 1000:g} kHz", shape, heard.reference]
+        return " · ".join([*parts, heard.normalization, f"lr {self.training.lr:.1g}"])
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "TrialConfig":
         """The inverse of `to_dict`.

@@ -1,5 +1,6 @@
 """What happened, in MLflow: runs, their pictures and the links to them."""
 
+from fourier.tracking.pictures import draw_trial
 from fourier.tracking.runs import TrackedRun, Tracker, without_password
 
-__all__ = ["TrackedRun", "Tracker", "without_password"]
+__all__ = ["TrackedRun", "Tracker", "draw_trial", "without_password"]

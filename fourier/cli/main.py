@@ -1,0 +1,105 @@
+"""The ``fourier`` command: everything besides the sweeps themselves.
+
+Light at import, so that ``--help`` answers at once.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from fourier.cli.guard import guarded
+
+TaskName = Literal["deam", "gtzan"]
+
+
+def demo(directory: Annotated[Path, tyro.conf.Positional], /, *, seed: int = 0) -> int:
+    """Write the demo corpora: a small synthesised DEAM and GTZAN, in the real ones' layout.
+
+    Args:
+        directory: folder to write; gets deam/ and gtzan/ in it.
+        seed: another seed makes other music.
+    """
+    from fourier.cli.show import Screen, make_console
+    from fourier.corpora import write_demo
+
+    console = make_console()
+    with Screen(console) as screen:
+        write_demo(directory, seed=seed, progress=screen.stage("synthesising"))
+    console.print(f"Wrote {directory / 'deam'} and {directory / 'gtzan'}. Next:")
+    console.print(f"  python experiments/sweep_deam.py --data {directory / 'deam'}", style="cyan")
+    return 0
+
+
+def fetch(
+    task: Annotated[TaskName, tyro.conf.Positional],
+    directory: Annotated[Path, tyro.conf.Positional] = Path("data"),
+    /,
+) -> int:
+    """Download a corpus from its authors' site, verified; an interrupted download is resumed.
+
+    Args:
+        task: which corpus, 1.2 GB (gtzan) or 1.4 GB (deam).
+        directory: folder to put it in.
+    """
+    from fourier.cli.show import Screen, make_console
+    from fourier.corpora import fetch as fetch_corpus
+
+    console = make_console()
+    with Screen(console) as screen:
+        folder = fetch_corpus(task, directory, progress=screen.stage(f"fetching {task}"))
+    console.print(f"{folder} is complete. Next:")
+    console.print(f"  python experiments/sweep_{task}.py --data {folder}", style="cyan")
+    return 0
+
+
+def check(
+    directory: Annotated[Path, tyro.conf.Positional],
+    /,
+    *,
+    task: TaskName | None = None,
+    cache: Path | None = None,
+    jobs: int = -1,
+) -> int:
+    """Read a corpus and say what a sweep would use, and what it would leave out and why.
+
+    Args:
+        directory: folder of the corpus.
+        task: what to take it for; found out where it is not given.
+        cache: folder for decoded audio. By default $FOURIER_CACHE or the user's cache.
+        jobs: processes that decode audio; -1 for all cores.
+    """
+    from fourier.cli.inspect import print_corpus
+    from fourier.cli.show import Screen, make_console
+    from fourier.corpora import load_corpus
+    from fourier.features import default_cache, open_pcm
+
+    console = make_console()
+    with Screen(console) as screen:
+        corpus = load_corpus(directory, task)
+        folder = cache or default_cache()
+        pcm = open_pcm(corpus, folder, jobs=jobs, progress=screen.stage("decoding"))
+    print_corpus(console, corpus, pcm)
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the ``fourier`` command.
+
+    Args:
+        argv: the words after the command's name; None takes the process's own.
+
+    Returns:
+        The exit code: 0, 1 when the world is broken, 130 when interrupted.
+    """
+    commands = {"demo": demo, "fetch": fetch, "check": check}
+    description = "Finds the best way to hear emotion and genre in music."
+
+    def command() -> int:
+        return int(
+            tyro.extras.subcommand_cli_from_dict(
+                commands, prog="fourier", description=description, args=argv
+            )
+        )
+
+    return guarded(command)

@@ -1,0 +1,113 @@
+"""What a person sees of a sweep: the plan, a bar, a line for each trial, and the summary."""
+
+import operator
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from fourier.search.watch import Outcome, Watcher
+
+
+def make_console() -> Console:
+    """A console on standard output; wide where nobody looks, so that logs are not folded."""
+    width = None if sys.stdout.isatty() else 120
+    return Console(width=width, highlight=False)
+
+
+def print_facts(console: Console, title: str, facts: Mapping[str, str]) -> None:
+    """A title and aligned lines under it."""
+    console.print(f"[bold]{title}[/bold]", soft_wrap=True)
+    room = max(map(len, facts))
+    for name, fact in facts.items():
+        console.print(f"  [dim]{name:<{room}}[/dim]  {fact}", soft_wrap=True)
+
+
+def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A plain table; columns after the first are numbers where their first cell looks like one."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for i, name in enumerate(columns):
+        numeric = bool(rows) and rows[0][i].replace(".", "").replace("-", "").isdigit()
+        table.add_column(name, justify="right" if numeric else "left", style="" if i else "bold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+class Screen(Watcher):
+    """Shows a sweep as it goes: a bar with the best so far, and a line for each trial."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.better: Callable[[float, float], bool] = operator.gt
+        self.best: float | None = None
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("[dim]{task.fields[note]}[/dim]"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.trials = TaskID(0)
+
+    def __enter__(self) -> "Screen":
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.progress.stop()
+
+    def stage(self, name: str) -> Callable[[int, int], None]:
+        """Show a bar that goes away when its stage is done."""
+        task = self.progress.add_task(name, total=None, note="")
+
+        def update(done: int, total: int) -> None:
+            self.progress.update(task, completed=done, total=total, visible=done < total)
+
+        return update
+
+    def begin_trials(self, done: int, total: int, best: float | None, direction: str) -> None:
+        """Show the bar of the trials."""
+        self.better = operator.gt if direction == "maximize" else operator.lt
+        for task in self.progress.task_ids:
+            self.progress.remove_task(task)
+        self.best = best
+        self.trials = self.progress.add_task("trials", completed=done, total=total, note="")
+
+    def epoch_ends(self, slot: int, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+        """Show how far the running trial is."""
+        best = "" if self.best is None else f" · best {self.best:.3f}"
+        note = f"trial {slot}: epoch {epoch + 1}/{epochs}, {metrics['objective']:.3f}{best}"
+        self.progress.update(self.trials, note=note)
+
+    def trial_ends(self, outcome: Outcome) -> None:
+        """Leave one line for a trial that ended."""
+        self.progress.update(self.trials, advance=1)
+        if outcome.config is None or outcome.value is None:
+            self.console.print(f"  trial {outcome.number:04d}  [red]failed[/red]  {outcome.reason}")
+            return
+        is_best = outcome.state == "complete" and (
+            self.best is None or self.better(outcome.value, self.best)
+        )
+        if is_best:
+            self.best = outcome.value
+        mark = {"pruned": "[dim]pruned[/dim]"}.get(outcome.state, "")
+        mark = "[green]best[/green]" if is_best else mark
+        settings = outcome.config.describe()
+        self.console.print(
+            f"  trial {outcome.number:04d}  {outcome.value:8.4f}  {outcome.seconds:5.1f} s  "
+            f"{mark:<6} [dim]{settings}[/dim]",
+            soft_wrap=True,
+        )

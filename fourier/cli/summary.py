@@ -1,0 +1,95 @@
+"""What stands before and after the trials: the plan, and what came out of it."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from fourier.cli.show import print_facts, table_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fourier.cli.options import SweepOptions
+    from fourier.search.sweep import Sweep
+    from fourier.training import Experiment
+
+PARTS = ("train", "valid", "test")
+
+
+def print_plan(
+    console: Console, experiment: "Experiment", options: "SweepOptions", sweep: "Sweep | None"
+) -> None:
+    """Say what is about to happen, before it takes its time."""
+    from fourier.training import describe_device
+
+    corpus = experiment.corpus
+    if corpus.name.endswith("-demo"):
+        console.print(
+            "[yellow]Demo corpus[/yellow]: synthesised music, to try things out; "
+            "its numbers say nothing about real music. Name yours with --data DIR.",
+            soft_wrap=True,
+        )
+    facts = {
+        "corpus": f"{corpus.name} {corpus.digest} in {corpus.root}",
+        "clips": _clips_fact(experiment),
+        "split": _split_fact(experiment),
+        "objective": f"{experiment.task.objective} ({experiment.task.direction})",
+        "device": describe_device(experiment.store.device),
+    }
+    left_out = len(experiment.pcm.left_out)
+    if left_out:
+        facts["left out"] = f"{left_out} files or clips; `fourier check {corpus.root}` lists them"
+    if sweep is not None:
+        done = len(sweep.shared.finished)
+        state = "new" if sweep.shared.is_new else "continued"
+        facts["study"] = f"{sweep.shared.name} ({state}), {done} of {options.trials} trials done"
+        facts["watch"] = f"type `mlflow ui` here, then open {sweep.record.link()}"
+    print_facts(console, f"fourier · {experiment.task.name}", facts)
+    console.print()
+
+
+def print_summary(console: Console, sweep: "Sweep") -> None:
+    """Say what was found: the best trials, the floor, what mattered, and what to type next."""
+    from fourier.search.plots import importances
+    from fourier.search.sweep import best_trials
+
+    task = sweep.experiment.task
+    best = best_trials(sweep.shared, 5)
+    if not best:
+        console.print("No trial has finished; their tracebacks are in their runs.")
+        return
+    columns = ["trial", task.objective, *task.display, "settings"]
+    rows = []
+    for trial in best:
+        metrics = trial.user_attrs["metrics"]
+        numbers = [f"{metrics[name]:.3f}" for name in (task.objective, *task.display)]
+        config = sweep.outcome_of(trial).config
+        rows.append([f"{trial.number:04d}", *numbers, config.describe() if config else ""])
+    for name, metrics in sweep.baselines.items():
+        numbers = [f"{metrics[key]:.3f}" for key in (task.objective, *task.display)]
+        rows.append(["", *numbers, f"baseline: {name}"])
+    console.print(table_of("The best trials, and what they must beat", columns, rows))
+    shares = importances(sweep.shared.study)
+    if shares:
+        console.print("\n[bold]What mattered[/bold] (share of the objective's variance)")
+        for name, share in list(shares.items())[:6]:
+            console.print(f"  {name:<16} {share:5.0%}  [blue]{'█' * round(share * 40)}[/blue]")
+    console.print("\n[bold]Next[/bold]")
+    console.print("  mlflow ui", style="cyan")
+    console.print(f"  {sweep.record.link()}", soft_wrap=True, style="cyan")
+
+
+def _clips_fact(experiment: "Experiment") -> str:
+    corpus, clips = experiment.corpus, experiment.clips
+    hours = len(clips) * corpus.clip_seconds / 3600
+    tracks = clips["track"].nunique()
+    return f"{len(clips)} of {corpus.clip_seconds:g} s from {tracks} tracks, {hours:.2f} h"
+
+
+def _split_fact(experiment: "Experiment") -> str:
+    from fourier.corpora import PROTOCOLS
+
+    counts: pd.Series = experiment.clips.groupby(experiment.parts.to_numpy())["track"].nunique()
+    sizes = " / ".join(f"{counts.get(part, 0)} {part}" for part in PARTS)
+    leaky = "  (leaky: tracks stand on both sides)" if PROTOCOLS[experiment.protocol].leaky else ""
+    return f"{experiment.protocol}: {sizes} tracks{leaky}"

@@ -1,0 +1,185 @@
+"""``python experiments/sweep_*.py``: from options to a finished study.
+
+Light at import, so that ``--help`` answers at once; what it runs is imported when it runs.
+"""
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fourier.cli.guard import guarded
+from fourier.cli.options import SweepOptions, parse_sweep
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fourier.cli.show import Screen
+    from fourier.corpora import Corpus
+    from fourier.search.sweep import Space, Sweep
+    from fourier.search.watch import Watcher
+    from fourier.training import Experiment
+
+
+def sweep_command(task: str, make_space: "Callable[[], Space]", description: str) -> int:
+    """Run a sweep as the command line says.
+
+    Args:
+        task: ``deam`` or ``gtzan``.
+        make_space: called once, after the options are read.
+        description: what ``--help`` says first.
+
+    Returns:
+        The exit code: 0, 1 when the world is broken, 130 when interrupted.
+    """
+    options = parse_sweep(description, None)
+    again = "Nothing that finished is lost; the same command goes on from here."
+    return guarded(lambda: _sweep(task, make_space(), options), again)
+
+
+def _sweep(task: str, space: "Space", options: SweepOptions) -> int:
+    from fourier.cli.show import make_console
+
+    with _cache_folder(options) as cache:
+        if options.dry_run:
+            return _dry_run(make_console(), task, space, options, cache)
+        from fourier.search.workers import is_worker
+
+        if is_worker():
+            return _work(task, space, options, cache)
+        return _lead(make_console(), task, space, options, cache)
+
+
+def _lead(console: "Console", task: str, space: "Space", options: SweepOptions, cache: Path) -> int:
+    """Show the plan, run the trials or the workers that do, and sum up."""
+    from fourier.cli.show import Screen
+    from fourier.cli.summary import print_plan, print_summary
+    from fourier.search.sweep import best_trials
+
+    with Screen(console) as screen:
+        experiment = open_experiment(task, options, cache, screen)
+        sweep = open_sweep(experiment, space, options, screen)
+        print_plan(console, experiment, options, sweep)
+        best = best_trials(sweep.shared, 1)
+        screen.begin_trials(
+            len(sweep.shared.finished),
+            options.trials,
+            best[0].value if best else None,
+            experiment.task.direction,
+        )
+        try:
+            _run_trials(sweep, options, screen)
+        finally:
+            sweep.finish()
+    print_summary(console, sweep)
+    return 0
+
+
+def _run_trials(sweep: "Sweep", options: SweepOptions, screen: "Screen") -> None:
+    from fourier.search.workers import run_workers
+
+    if options.workers == 1:
+        sweep.run(options.trials, options.timeout)
+        return
+    seen = {trial.number for trial in sweep.shared.finished}
+
+    def look() -> None:
+        for trial in sweep.shared.finished:
+            if trial.number not in seen:
+                seen.add(trial.number)
+                screen.trial_ends(sweep.outcome_of(trial))
+
+    run_workers(sweep.shared, options.trials, options.workers, sys.argv, look)
+    look()
+
+
+def _work(task: str, space: "Space", options: SweepOptions, cache: Path) -> int:
+    """Run trials for a leader that shows them and sums up."""
+    from fourier.search.watch import Watcher
+
+    watcher = Watcher()
+    experiment = open_experiment(task, options, cache, watcher)
+    open_sweep(experiment, space, options, watcher).run(options.trials, options.timeout)
+    return 0
+
+
+def _dry_run(
+    console: "Console", task: str, space: "Space", options: SweepOptions, cache: Path
+) -> int:
+    """Show the plan and train the first trial for one epoch, without a study or a run."""
+    import dataclasses
+
+    from fourier.cli.show import Screen
+    from fourier.cli.summary import print_plan
+
+    with Screen(console) as screen:
+        experiment = open_experiment(task, options, cache, screen)
+        print_plan(console, experiment, options, None)
+        config = space.start()
+        training = dataclasses.replace(config.training, epochs=1, seed=options.seed)
+        result = experiment.run(dataclasses.replace(config, training=training))
+    value = result.metrics[experiment.task.objective]
+    console.print(f"One epoch of {config.describe()}: {result.seconds:.1f} s, ", end="")
+    console.print(f"{experiment.task.objective} {value:.3f}. A dry run leaves nothing behind.")
+    return 0
+
+
+def open_experiment(
+    task: str, options: SweepOptions, cache: Path, watcher: "Watcher"
+) -> "Experiment":
+    """The corpus that was named, or the demo corpus, decoded and split on the device."""
+    from fourier.training import Experiment, pick_device
+
+    device = pick_device(options.device)
+    corpus = find_corpus(task, options.data, cache, watcher)
+    return Experiment.open(
+        corpus,
+        protocol=options.protocol or corpus.default_protocol,
+        objective=options.objective,
+        cache=cache,
+        device=device,
+        jobs=options.jobs,
+        progress=watcher.stage("decoding"),
+    )
+
+
+def find_corpus(task: str, data: Path | None, cache: Path, watcher: "Watcher") -> "Corpus":
+    """The corpus that was named, or the demo corpus where none was."""
+    from fourier.corpora import ensure_demo, load_corpus
+
+    if data is None:
+        data = ensure_demo(cache, task, watcher.stage("making the demo corpus"))
+    return load_corpus(data, task)
+
+
+def open_sweep(
+    experiment: "Experiment", space: "Space", options: SweepOptions, watcher: "Watcher"
+) -> "Sweep":
+    """The study that the options name, new or continued."""
+    from fourier.search.sweep import Plan, Sweep
+
+    corpus = experiment.corpus
+    usual = experiment.protocol == corpus.default_protocol
+    plan = Plan(
+        study=options.study or (corpus.name if usual else f"{corpus.name}-{experiment.protocol}"),
+        storage=options.storage,
+        sampler=options.sampler,
+        pruner=options.pruner,
+        epochs=options.epochs or space.epochs,
+        seed=options.seed,
+    )
+    return Sweep.open(experiment, space, plan, watcher)
+
+
+@contextlib.contextmanager
+def _cache_folder(options: SweepOptions) -> Iterator[Path]:
+    """The user's cache; for a dry run one that goes away."""
+    from fourier.features import default_cache
+
+    if not options.dry_run:
+        yield options.cache or default_cache()
+        return
+    with tempfile.TemporaryDirectory(prefix="fourier-") as scratch:
+        yield Path(scratch)

@@ -1,0 +1,1 @@
+"""Which trial next, with Optuna: studies, trials, workers. The only room that knows Optuna."""

@@ -1,0 +1,200 @@
+"""The join of a study and its runs: one parent run for the study, one child for each trial.
+
+Linked both ways: the trial carries the run's id, the run the trial's number in its tags. Tags are
+there from the moment a run is made, so a run whose process died can be found and put right.
+"""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fourier
+from fourier.config import SpectrogramConfig
+from fourier.corpora import PROTOCOLS
+from fourier.search.study import Claim, SharedStudy
+from fourier.tracking import TrackedRun, Tracker, without_password
+from fourier.training import Experiment
+
+STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """Where the runs of one study are written.
+
+    Attributes:
+        shared: the study.
+        experiment: what its trials have in common.
+        experiment_id: MLflow's experiment.
+        parent: the run of the study itself.
+    """
+
+    shared: SharedStudy
+    experiment: Experiment
+    experiment_id: str
+    parent: TrackedRun
+
+    @classmethod
+    def open(cls, tracker: Tracker, shared: SharedStudy, experiment: Experiment) -> "StudyRecord":
+        """Find or make the study's run, in the experiment that carries the corpus's name."""
+        task = experiment.task
+        kind = {
+            "mlflow.experimentKind": "custom_model_development",
+            "mlflow.experiment.primaryMetric.name": f"best/{task.objective}",
+            "mlflow.experiment.primaryMetric.greaterIsBetter": str(task.direction == "maximize"),
+            "mlflow.note.content": _experiment_note(experiment),
+        }
+        experiment_id = tracker.open_experiment(experiment.corpus.name, kind)
+        with shared.lock:
+            run_id = shared.study.user_attrs.get("run_id")
+            if run_id and tracker.run_exists(run_id):
+                parent = TrackedRun(tracker, run_id)
+                parent.reopen()
+            else:
+                tags = _study_tags(shared, experiment) | environment_tags()
+                parent = tracker.open_run(experiment_id, shared.name, tags)
+                parent.log_params(shared.setting.__dict__)
+                shared.study.set_user_attr("run_id", parent.id)
+        return cls(shared, experiment, experiment_id, parent)
+
+    @property
+    def tracker(self) -> Tracker:
+        """The store that everything is written to."""
+        return self.parent.tracker
+
+    def open_trial(self, claim: Claim) -> TrackedRun:
+        """Make the run of a claimed trial."""
+        number = claim.trial.number
+        tags = {
+            "fourier.kind": "trial",
+            "fourier.trial": str(number),
+            "fourier.slot": str(claim.slot),
+            "fourier.state": "running",
+        }
+        return self._child(f"trial {number:04d}", tags)
+
+    def write_baselines(self, spectrogram: SpectrogramConfig) -> dict[str, dict[str, float]]:
+        """Measure the baselines once in a study's life, each as a run beside the trials.
+
+        Returns:
+            Metrics by the baseline's name.
+        """
+        with self.shared.lock:
+            kept = self.shared.study.user_attrs.get("baselines")
+            if kept is not None:
+                return dict(kept)
+            found = self.experiment.baselines(spectrogram)
+            for name, metrics in found.items():
+                run = self._child(f"baseline {name}", {"fourier.kind": "baseline"})
+                run.log({f"best/{key}": value for key, value in metrics.items()})
+                run.end()
+            self.shared.study.set_user_attr("baselines", found)
+        return found
+
+    def close_orphans(self) -> int:
+        """End the runs that still say they run although their trial does not.
+
+        Returns:
+            How many there were.
+        """
+        ended = {
+            str(trial.number): trial
+            for trial in self.shared.study.get_trials(deepcopy=False)
+            if trial.state.is_finished()
+        }
+        closed = 0
+        mine = {"mlflow.parentRunId": self.parent.id, "fourier.kind": "trial"}
+        for run in self.tracker.find_runs(self.experiment_id, mine):
+            trial = ended.get(run.data.tags["fourier.trial"])
+            if run.info.status != "RUNNING" or trial is None:
+                continue
+            orphan = TrackedRun(self.tracker, run.info.run_id)
+            counts = "lost" not in trial.user_attrs and trial.user_attrs.get("run_id") == orphan.id
+            if not counts:
+                orphan.set_tags({"fourier.state": "interrupted"})
+            orphan.end(STATUS[trial.state.name] if counts else "KILLED")
+            closed += 1
+        return closed
+
+    def sum_up(self, folder: Path, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Write what people compare with to the study's run."""
+        self.parent.log(metrics)
+        self.parent.flush()
+        self.parent.log_folder(folder)
+        self.parent.set_tags(tags)
+
+    def _child(self, name: str, tags: Mapping[str, str]) -> TrackedRun:
+        common = {"mlflow.parentRunId": self.parent.id}
+        tags = common | _study_tags(self.shared, self.experiment) | dict(tags)
+        return self.tracker.open_run(self.experiment_id, name, tags)
+
+
+def environment_tags() -> dict[str, str]:
+    """The exact command, the state of the source, and the machine, as a run's tags."""
+    import torch
+
+    tags = {
+        "mlflow.source.name": sys.argv[0],
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": os.environ.get("USER", ""),
+        "fourier.command": shlex.join(without_password(word) for word in sys.argv),
+        "fourier.version": fourier.__version__,
+        "fourier.python": platform.python_version(),
+        "fourier.torch": torch.__version__,
+    }
+    commit = _git("rev-parse", "HEAD")
+    if commit:
+        tags["mlflow.source.git.commit"] = commit
+        tags["fourier.git_dirty"] = str(bool(_git("status", "--porcelain"))).lower()
+    return tags
+
+
+def _git(*words: str) -> str:
+    """What git says of the source that this package runs from; empty where there is no git."""
+    folder = Path(__file__).parent
+    try:
+        answer = subprocess.run(  # noqa: S603  fixed words, no shell
+            ["git", "-C", str(folder), *words],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout.strip()
+
+
+def _study_tags(shared: SharedStudy, experiment: Experiment) -> dict[str, str]:
+    protocol = PROTOCOLS[experiment.protocol]
+    tags: dict[str, Any] = {
+        "fourier.kind": "study",
+        "fourier.study": shared.name,
+        "fourier.task": experiment.task.name,
+        "fourier.corpus": experiment.corpus.name,
+        "fourier.corpus_digest": experiment.corpus.digest,
+        "fourier.protocol": experiment.protocol,
+        "fourier.device": str(experiment.store.device),
+    }
+    if protocol.leaky:
+        tags["fourier.leaky"] = "true"
+    if experiment.corpus.name.endswith("-demo"):
+        tags["fourier.demo"] = "true"
+    return tags
+
+
+def _experiment_note(experiment: Experiment) -> str:
+    """What the experiment's page says in the UI, Markdown."""
+    task, corpus = experiment.task, experiment.corpus
+    return (
+        f"**{corpus.name}**: which spectrogram and which network hear it best?\n\n"
+        f"A parent run is a study; its children are trials and baselines. The objective is "
+        f"`best/{task.objective}` ({task.direction}), measured on validation tracks; the test "
+        "part stays closed until a promotion.\n"
+    )

@@ -1,0 +1,102 @@
+"""Where studies are kept: a journal file, or any database that Optuna takes.
+
+Not here: the studies themselves (`fourier.search.study`).
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+from filelock import FileLock
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock  # the type that `lock_obj` takes
+from sqlalchemy.exc import SQLAlchemyError
+
+from fourier.errors import StudyError
+from fourier.tracking import without_password
+
+RESULTS = Path("mlruns")
+"""Where studies and artifacts lie, under the working directory, as MLflow has it."""
+
+
+class _JournalLock(BaseJournalFileLock):
+    """A lock that the kernel lets go when its holder dies.
+
+    Optuna's own is a link that a killed worker leaves behind, and the others wait 30 s for it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(path.with_name(f".{path.name}.lock"))
+
+    def acquire(self) -> bool:
+        self._lock.acquire()
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def held(self) -> contextlib.AbstractContextManager[object]:
+        return self._lock
+
+
+def open_storage(url: str | None) -> BaseStorage:
+    """Open where studies are kept.
+
+    Args:
+        url: an SQLAlchemy address (``sqlite:///studies.db``, ``postgresql://…``) or the path of a
+            journal file; None is ``mlruns/studies.journal``.
+
+    Raises:
+        StudyError: the storage does not answer, or cannot be written.
+    """
+    if url is not None and "://" in url:
+        return _open_database(url)
+    path = Path(url) if url else RESULTS / "studies.journal"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = _JournalLock(path)
+        with lock.held():
+            _drop_torn_tail(path)
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    except (OSError, ValueError, KeyError) as error:
+        raise StudyError(
+            f"{path} cannot be used to keep studies: {error}; name another with --storage"
+        ) from error
+
+
+def _drop_torn_tail(path: Path) -> None:
+    """Cut off a last line without its end: a write that the disk or the power did not finish.
+
+    Whoever wrote it was never told that it is there, so nothing that counted is lost; left alone,
+    the next line would be appended to it and no study in the file could be read again.
+    """
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        end, block = size, 4096
+        while end > 0:
+            start = max(0, end - block)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        if end < size:
+            file.truncate(end)
+
+
+def _open_database(url: str) -> BaseStorage:
+    shown = without_password(url)
+    advice = "check the address given to --storage, or leave it out to use a local journal"
+    try:
+        return RDBStorage(url)
+    except ImportError as error:
+        raise StudyError(
+            f"{shown} needs a driver that is not installed: {error}; {advice}"
+        ) from None
+    except (SQLAlchemyError, ValueError, OSError) as error:
+        reason = without_password(str(error).strip().splitlines()[0])
+        raise StudyError(f"the storage {shown} does not answer: {reason}; {advice}") from None

@@ -1,0 +1,211 @@
+"""The Optuna study that all workers share: opening it, and claiming the next trial of it.
+
+A trial's *slot* is its place among the trials that count: 0 to ``--trials`` less one. What it
+draws (parameters, weights, order of clips) is seeded by the study's seed and its slot. A trial
+whose process died does not count; its slot is free again, and whoever claims it draws the same.
+So N trials, interrupted anywhere, equal N that were left alone, as long as one worker runs.
+
+Optuna's own numbers only ever grow, so the trial that takes over a slot has a new one.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import optuna
+from filelock import FileLock
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from fourier.digest import digest_of
+from fourier.errors import StudyError
+from fourier.search import owner
+from fourier.search.storage import RESULTS
+
+SamplerName = Literal["tpe", "random"]
+PrunerName = Literal["median", "hyperband", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What must stay the same for the trials of one study to be comparable.
+
+    Attributes:
+        task: ``deam`` or ``gtzan``.
+        corpus: name of the corpus.
+        corpus_digest: its identity.
+        protocol: how tracks are split.
+        objective: the metric that is optimised.
+        direction: ``maximize`` or ``minimize``.
+        epochs: epochs of a trial at most.
+        seed: of the whole study.
+    """
+
+    task: str
+    corpus: str
+    corpus_digest: str
+    protocol: str
+    objective: str
+    direction: Literal["minimize", "maximize"]
+    epochs: int
+    seed: int
+
+    def seed_of(self, slot: int) -> int:
+        """The seed of everything random in the trial at this slot, 31 bits."""
+        return int(digest_of([self.seed, slot]), 16) % 2**31
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A trial that this process runs.
+
+    Attributes:
+        trial: Optuna's trial.
+        slot: its place among the trials that count.
+        seed: of everything random in it.
+    """
+
+    trial: Trial
+    slot: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class SharedStudy:
+    """A study that several processes work on.
+
+    Attributes:
+        name: its name in the storage.
+        study: Optuna's study.
+        setting: what its trials have in common.
+        is_new: whether this process made it.
+        first: parameters of the first trials, known points to start from.
+        sampler: how the others are drawn.
+        lock: held while a trial is claimed, so that two processes never take the same slot.
+    """
+
+    name: str
+    study: optuna.Study
+    setting: Setting
+    is_new: bool
+    first: Sequence[Mapping[str, Any]]
+    sampler: SamplerName
+    lock: FileLock
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """The trials that count, in the order of their slots."""
+        counted = [t for t in self.study.get_trials(deepcopy=False) if _counts(t)]
+        return sorted(counted, key=slot_of)
+
+    @property
+    def finished(self) -> list[FrozenTrial]:
+        """The trials that count and have ended, well or not."""
+        return [trial for trial in self.trials if trial.state.is_finished()]
+
+    def claim(self, total: int) -> Claim | None:
+        """Take the lowest free slot below ``total``; None when there is none."""
+        with self.lock:
+            taken = {slot_of(trial) for trial in self.trials}
+            slot = next(i for i in range(len(taken) + 1) if i not in taken)
+            if slot >= total:
+                return None
+            seed = self.setting.seed_of(slot)
+            self.study.sampler = make_sampler(self.sampler, seed)
+            if slot < len(self.first):
+                self.study.enqueue_trial(dict(self.first[slot]))
+            trial = self.study.ask()
+            trial.set_user_attr("claim", {"slot": slot, "owner": owner.this_process()})
+        return Claim(trial, slot, seed)
+
+    def bury(self, trial: Trial, reason: str) -> None:
+        """End a trial that does not count, and free its slot."""
+        trial.set_user_attr("lost", reason)
+        self.study.tell(trial, state=TrialState.FAIL)
+
+    def bury_the_dead(self) -> list[FrozenTrial]:
+        """End the trials whose process is gone, and return them as they were."""
+        lost: list[FrozenTrial] = []
+        with self.lock:  # claims are made under it, so a running trial without one has no owner
+            for frozen in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                claim = frozen.user_attrs.get("claim")
+                if claim is None or owner.is_gone(claim["owner"]):
+                    lost.append(frozen)
+                    self.bury(Trial(self.study, frozen._trial_id), "its process died")
+        return lost
+
+
+def open_study(
+    name: str,
+    storage: BaseStorage,
+    setting: Setting,
+    *,
+    sampler: SamplerName,
+    pruner: PrunerName,
+    first: Sequence[Mapping[str, Any]] = (),
+) -> SharedStudy:
+    """Open a study, making it where there is none.
+
+    Raises:
+        StudyError: there is one of this name whose trials could not be compared with new ones.
+    """
+    RESULTS.mkdir(exist_ok=True)
+    lock = FileLock(RESULTS / f".study-{digest_of(name)}.lock")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with lock:
+        is_new = name not in optuna.get_all_study_names(storage)
+        study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            direction=setting.direction,
+            pruner=make_pruner(pruner, setting.epochs),
+            load_if_exists=True,
+        )
+        wanted = setting.__dict__
+        if is_new or "setting" not in study.user_attrs:
+            study.set_user_attr("setting", dict(wanted))
+    _require_same(name, study.user_attrs["setting"], wanted)
+    return SharedStudy(name, study, setting, is_new, first, sampler, lock)
+
+
+def make_sampler(name: SamplerName, seed: int) -> optuna.samplers.BaseSampler:
+    """The sampler of one trial: TPE over groups of parameters that occur together, or random."""
+    if name == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # `group`
+        return optuna.samplers.TPESampler(seed=seed, group=True, multivariate=True)
+
+
+def make_pruner(name: PrunerName, epochs: int) -> optuna.pruners.BasePruner:
+    """The pruner of a study whose trials last at most this many epochs."""
+    makers: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
+        "median": lambda: optuna.pruners.MedianPruner(
+            n_startup_trials=5, n_warmup_steps=max(1, epochs // 6)
+        ),
+        "hyperband": lambda: optuna.pruners.HyperbandPruner(
+            min_resource=max(1, epochs // 9), max_resource=epochs
+        ),
+        "none": optuna.pruners.NopPruner,
+    }
+    return makers[name]()
+
+
+def slot_of(trial: FrozenTrial) -> int:
+    """A trial's place among the trials that count."""
+    return int(trial.user_attrs["claim"]["slot"])
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    return "claim" in trial.user_attrs and "lost" not in trial.user_attrs
+
+
+def _require_same(name: str, kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    for key, value in wanted.items():
+        if kept.get(key) != value:
+            raise StudyError(
+                f"study {name!r} was begun with {key.replace('_', ' ')} {kept.get(key)!r}, not "
+                f"{value!r}, and their trials cannot be compared; name another with --study"
+            )

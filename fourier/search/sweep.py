@@ -1,0 +1,208 @@
+"""A sweep from beginning to end: open everything, run trials until there are enough, sum up.
+
+Not here: the command line, and what is printed.
+"""
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from optuna.trial import FixedTrial, FrozenTrial, TrialState
+
+from fourier.config import TrialConfig
+from fourier.search.plots import write_plots
+from fourier.search.record import StudyRecord
+from fourier.search.storage import open_storage
+from fourier.search.study import (
+    PrunerName,
+    SamplerName,
+    Setting,
+    SharedStudy,
+    open_study,
+    slot_of,
+)
+from fourier.search.trial import Suggest, TrialRunner
+from fourier.search.watch import Outcome, State, Watcher
+from fourier.tracking import Tracker
+from fourier.training import Experiment
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a sweep searches.
+
+    Attributes:
+        suggest: draws a configuration from a trial; epochs and seed are set by the sweep.
+        first: parameters of the first trials: known points to start from, the seed's among them.
+        epochs: epochs of a trial at most, unless the command line says otherwise.
+    """
+
+    suggest: Suggest
+    first: Sequence[Mapping[str, Any]]
+    epochs: int
+
+    def start(self) -> TrialConfig:
+        """The configuration of the first trial."""
+        return self.suggest(FixedTrial(dict(self.first[0])))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a study is searched.
+
+    Attributes:
+        study: its name.
+        storage: see `fourier.search.storage.open_storage`.
+        sampler: how parameters are drawn.
+        pruner: how bad trials are stopped early.
+        epochs: epochs of a trial at most.
+        seed: of the whole study.
+    """
+
+    study: str
+    storage: str | None = None
+    sampler: SamplerName = "tpe"
+    pruner: PrunerName = "median"
+    epochs: int
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A study that is open and ready to go on.
+
+    Attributes:
+        space: what is searched.
+        experiment: corpus, split and device.
+        shared: the study.
+        record: its runs.
+        baselines: what its networks must beat, metrics by name.
+        watcher: is told what happens.
+    """
+
+    space: Space
+    experiment: Experiment
+    shared: SharedStudy
+    record: StudyRecord
+    baselines: Mapping[str, Mapping[str, float]]
+    watcher: Watcher
+
+    @classmethod
+    def open(
+        cls,
+        experiment: Experiment,
+        space: Space,
+        plan: Plan,
+        watcher: Watcher,
+    ) -> "Sweep":
+        """Open or continue a study and its runs, and put right what a killed process left.
+
+        Raises:
+            StudyError: the storage does not answer, or the study was begun with other settings.
+            TrackingError: MLflow does not answer.
+        """
+        setting = Setting(
+            task=experiment.task.name,
+            corpus=experiment.corpus.name,
+            corpus_digest=experiment.corpus.digest,
+            protocol=experiment.protocol,
+            objective=experiment.task.objective,
+            direction=experiment.task.direction,
+            epochs=plan.epochs,
+            seed=plan.seed,
+        )
+        start = space.start()
+        experiment.check(start)
+        tracker = Tracker.connect()
+        shared = open_study(
+            plan.study,
+            open_storage(plan.storage),
+            setting,
+            sampler=plan.sampler,
+            pruner=plan.pruner,
+            first=space.first,
+        )
+        record = StudyRecord.open(tracker, shared, experiment)
+        shared.bury_the_dead()
+        record.close_orphans()
+        watcher.stage("baselines")
+        baselines = record.write_baselines(start.spectrogram)
+        return cls(space, experiment, shared, record, baselines, watcher)
+
+    def run(self, total: int, timeout_seconds: float | None = None) -> None:
+        """Run trials until the study has this many, or no new one after the timeout."""
+        runner = TrialRunner(
+            self.shared, self.experiment, self.space.suggest, self.record, self.watcher
+        )
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while deadline is None or time.monotonic() < deadline:
+            claim = self.shared.claim(total)
+            if claim is None:
+                return
+            runner.run(claim)
+
+    def outcome_of(self, trial: FrozenTrial) -> Outcome:
+        """How a trial ended that another process ran."""
+        config = None
+        if trial.state != TrialState.FAIL:
+            config = self.space.suggest(FixedTrial(trial.params))  # type: ignore[arg-type]
+        states: dict[TrialState, State] = {
+            TrialState.COMPLETE: "complete",
+            TrialState.PRUNED: "pruned",
+            TrialState.FAIL: "failed",
+        }
+        lasted = trial.duration.total_seconds() if trial.duration else 0.0
+        return Outcome(
+            number=trial.number,
+            slot=slot_of(trial),
+            state=states[trial.state],
+            value=trial.value,
+            metrics=trial.user_attrs.get("metrics", {}),
+            config=config,
+            seconds=lasted,
+            reason=trial.user_attrs.get("reason", ""),
+        )
+
+    def finish(self) -> None:
+        """Write the table, the plots and the best values to the study's run, and end it."""
+        study, objective = self.shared.study, self.experiment.task.objective
+        with tempfile.TemporaryDirectory() as name, self.shared.lock:
+            folder = Path(name)
+            results_table(self.shared).to_csv(folder / "trials.csv", index=False)
+            baselines = pd.DataFrame(list(self.baselines.values()), index=list(self.baselines))
+            baselines.to_csv(folder / "baselines.csv", index_label="baseline")
+            write_plots(study, objective, folder / "study.html")
+            best = best_trials(self.shared, 1)
+            metrics = {"trials": float(len(self.shared.finished))}
+            tags = {}
+            if best:
+                metrics["best/objective"] = best[0].value or 0.0
+                metrics |= {f"best/{k}": v for k, v in best[0].user_attrs["metrics"].items()}
+                tags["fourier.best_trial"] = str(best[0].number)
+                tags["fourier.best_run"] = str(best[0].user_attrs["run_id"])
+            self.record.sum_up(folder, metrics, tags)
+            if all(trial.state.is_finished() for trial in self.shared.trials):
+                self.record.parent.end()  # else another worker is still at it
+
+
+def best_trials(shared: SharedStudy, count: int) -> list[FrozenTrial]:
+    """The best complete trials, best first; of equals the earlier."""
+    done = [trial for trial in shared.trials if trial.state == TrialState.COMPLETE]
+    sign = -1 if shared.setting.direction == "maximize" else 1
+    return sorted(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number))[:count]
+
+
+def results_table(shared: SharedStudy) -> pd.DataFrame:
+    """One row for each trial that counts: number, state, value, metrics, parameters, run."""
+    rows = [
+        {"trial": trial.number, "state": trial.state.name.lower(), "objective": trial.value}
+        | trial.user_attrs.get("metrics", {})
+        | trial.params
+        | {"run_id": trial.user_attrs.get("run_id", "")}
+        for trial in shared.finished
+    ]
+    return pd.DataFrame(rows)

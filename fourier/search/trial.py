@@ -1,0 +1,176 @@
+"""One trial: drawn, trained, written to its run, and told to the study.
+
+The order matters. The run exists before training starts, with the trial's number in its tags, and
+the trial carries the run's id; everything is in the run before Optuna is told the value; the run
+ends last. So whatever is killed in between, the next start can tell what happened and put it right
+(`fourier.search.record`).
+"""
+
+import dataclasses
+import json
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from fourier.config import TrialConfig
+from fourier.errors import FourierError
+from fourier.search.record import StudyRecord
+from fourier.search.study import Claim, SharedStudy
+from fourier.search.watch import Outcome, State, Watcher
+from fourier.tracking import TrackedRun, draw_trial
+from fourier.training import Experiment, Result
+
+Suggest = Callable[[optuna.Trial], TrialConfig]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialRunner:
+    """Runs the trials of one study, one after the other.
+
+    Attributes:
+        shared: the study.
+        experiment: corpus, split and device.
+        suggest: the search space.
+        record: where runs are written.
+        watcher: is told what happens.
+    """
+
+    shared: SharedStudy
+    experiment: Experiment
+    suggest: Suggest
+    record: StudyRecord
+    watcher: Watcher
+
+    def run(self, claim: Claim) -> Outcome:
+        """Run a claimed trial to its end.
+
+        A trial that goes wrong by itself (a loss that is not a number, no memory, a bug in a
+        network) is one failed trial. When the world breaks or somebody interrupts, the trial does
+        not count, its slot is free again, and the error goes on to the caller.
+        """
+        started = time.monotonic()
+        run = self.record.open_trial(claim)
+        claim.trial.set_user_attr("run_id", run.id)
+        try:
+            outcome = self._learn(claim, run)
+        except (FourierError, KeyboardInterrupt, SystemExit) as error:
+            self.shared.bury(claim.trial, f"interrupted ({type(error).__name__})")
+            run.set_tags({"fourier.state": "interrupted"})
+            run.end("KILLED")
+            raise
+        except Exception as error:  # noqa: BLE001  whatever a trial raises fails only that trial
+            outcome = self._fail(claim, run, error)
+        outcome = dataclasses.replace(outcome, seconds=time.monotonic() - started)
+        self.watcher.trial_ends(outcome)
+        return outcome
+
+    def draw(self, claim: Claim) -> TrialConfig:
+        """The configuration of a claimed trial: its parameters, the study's epochs, its seed."""
+        config = self.suggest(claim.trial)
+        training = dataclasses.replace(
+            config.training, epochs=self.shared.setting.epochs, seed=claim.seed
+        )
+        return dataclasses.replace(config, training=training)
+
+    def _learn(self, claim: Claim, run: TrackedRun) -> Outcome:
+        config = self.draw(claim)
+        self.watcher.trial_begins(claim.slot, config)
+        run.log_params(config.to_flat())
+        reporter = _Reporter(self, claim, run, config.training.epochs)
+        result = self.experiment.run(config, reporter)
+        state: State = "pruned" if reporter.pruned else "complete"
+        self._write(claim, run, config, result, state)
+        claim.trial.set_user_attr("metrics", result.metrics)
+        if reporter.pruned:
+            self.shared.study.tell(claim.trial, state=TrialState.PRUNED)
+        else:
+            self.shared.study.tell(claim.trial, result.metrics["objective"])
+        run.end("FINISHED")
+        return Outcome(
+            number=claim.trial.number,
+            slot=claim.slot,
+            state=state,
+            value=result.metrics["objective"],
+            metrics=result.metrics,
+            config=config,
+        )
+
+    def _fail(self, claim: Claim, run: TrackedRun, error: Exception) -> Outcome:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        with tempfile.TemporaryDirectory() as folder:
+            text = "".join(traceback.format_exception(error))
+            (Path(folder) / "traceback.txt").write_text(text)
+            run.log_folder(Path(folder))
+        run.set_tags({"fourier.state": "failed", "fourier.reason": reason})
+        claim.trial.set_user_attr("reason", reason)
+        self.shared.study.tell(claim.trial, state=TrialState.FAIL)
+        run.end("FAILED")
+        return Outcome(number=claim.trial.number, slot=claim.slot, state="failed", reason=reason)
+
+    def _write(
+        self, claim: Claim, run: TrackedRun, config: TrialConfig, result: Result, state: State
+    ) -> None:
+        """Everything that the run shall hold besides its curves."""
+        best = {f"best/{name}": value for name, value in result.metrics.items()}
+        run.log(best | {"best/epoch": result.best_epoch, "time/seconds": result.seconds})
+        with tempfile.TemporaryDirectory() as folder:
+            title = f"trial {claim.trial.number:04d}   {config.describe()}"
+            write_artifacts(Path(folder), title, self.experiment, config, result)
+            run.log_folder(Path(folder))
+        run.set_tags({"fourier.state": state})
+
+
+class _Reporter:
+    """Hands each epoch to the run, the study and the watcher; says when to stop."""
+
+    def __init__(self, runner: TrialRunner, claim: Claim, run: TrackedRun, epochs: int) -> None:
+        self.runner, self.claim, self.run, self.epochs = runner, claim, run, epochs
+        self.pruned = False
+        self.best: float | None = None
+
+    def __call__(self, epoch: int, metrics: Mapping[str, float]) -> bool:
+        self.run.log(curve_points(metrics), step=epoch)
+        self.runner.watcher.epoch_ends(self.claim.slot, epoch, self.epochs, metrics)
+        better = max if self.runner.shared.setting.direction == "maximize" else min
+        value = metrics["objective"]
+        self.best = value if self.best is None else better(self.best, value)
+        # The best so far, so that a pruned trial is worth the same here and in its run.
+        self.claim.trial.report(self.best, epoch)
+        self.pruned = epoch + 1 < self.epochs and self.claim.trial.should_prune()
+        return self.pruned
+
+
+def curve_points(metrics: Mapping[str, float]) -> dict[str, float]:
+    """One epoch's metrics under the names that users see: ``train/loss``, ``val/ccc``, …."""
+    names = {"train_loss": "train/loss", "lr": "train/lr", "epoch_seconds": "time/epoch_seconds"}
+    return {names.get(name, f"val/{name}"): value for name, value in metrics.items()}
+
+
+def write_artifacts(
+    folder: Path, title: str, experiment: Experiment, config: TrialConfig, result: Result
+) -> None:
+    """Write ``config.json``, weights, predictions and the picture of one training."""
+    from safetensors.torch import save_file
+
+    description: dict[str, Any] = experiment.describe() | {"trial": config.to_dict()}
+    (folder / "config.json").write_text(json.dumps(description, indent=2) + "\n")
+    save_file(result.state, folder / "weights.safetensors")
+    experiment.predictions(result).to_csv(folder / "predictions.csv", index=False)
+    valid = (experiment.parts == "valid").to_numpy()
+    truth = experiment.clips.loc[valid, list(experiment.corpus.targets)].to_numpy()
+    draw_trial(
+        folder / "trial.png",
+        title=title,
+        history=result.history,
+        objective=experiment.task.objective,
+        predictions=result.predictions,
+        truth=truth[:, 0] if experiment.corpus.classes else truth,
+        targets=experiment.corpus.targets,
+        classes=experiment.corpus.classes,
+    )

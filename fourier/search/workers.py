@@ -1,0 +1,76 @@
+"""Several workers: the same command again, as often as asked, until the study has its trials.
+
+A worker is a process of its own that joins the study; this module only starts them, starts
+another where one was killed, and looks at the study meanwhile. Not here: how a worker knows what
+to do, which is the command line's.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from fourier.errors import StudyError
+from fourier.search.study import SharedStudy
+
+WORKER_VARIABLE = "FOURIER_WORKER"
+"""Set in a worker's environment; tells the command that somebody else shows and sums up."""
+
+POLL_SECONDS = 0.5
+
+
+def is_worker() -> bool:
+    """Whether this process was started by `run_workers`."""
+    return WORKER_VARIABLE in os.environ
+
+
+def run_workers(
+    shared: SharedStudy, total: int, count: int, argv: Sequence[str], look: Callable[[], None]
+) -> None:
+    """Run this many workers until the study has ``total`` trials.
+
+    Args:
+        shared: the study, to see which trials are left.
+        total: trials that the study shall have.
+        count: workers at a time.
+        argv: the command of a worker, without the interpreter.
+        look: called twice a second.
+
+    Raises:
+        StudyError: a worker gave up by itself; it has said why on its standard error.
+    """
+    threads = max(1, (os.cpu_count() or 1) // count)
+    environment = os.environ | {WORKER_VARIABLE: "1", "OMP_NUM_THREADS": str(threads)}
+    command = [sys.executable, *argv]
+    workers: list[subprocess.Popen[bytes]] = []
+    try:
+        while True:
+            workers = [worker for worker in workers if _still_runs(worker)]
+            shared.bury_the_dead()
+            wanted = min(count, total - len(shared.finished))
+            for _ in range(wanted - len(workers)):
+                workers.append(subprocess.Popen(command, env=environment))  # noqa: S603  our own
+            if not workers:
+                return
+            look()
+            time.sleep(POLL_SECONDS)
+    finally:
+        _stop(workers)
+
+
+def _still_runs(worker: subprocess.Popen[bytes]) -> bool:
+    """Whether a worker runs; one that was killed does not, one that gave up raises."""
+    code = worker.poll()
+    if code is not None and code > 0:
+        raise StudyError(f"a worker ended with exit code {code}; its reason stands above")
+    return code is None
+
+
+def _stop(workers: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Ask the workers to end their trials, and wait until they have."""
+    for worker in workers:
+        if worker.poll() is None:
+            worker.terminate()
+    for worker in workers:
+        worker.wait()

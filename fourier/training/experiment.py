@@ -1,0 +1,178 @@
+"""A corpus under a protocol on a device: everything that a `TrialConfig` needs to become a result.
+
+This is the one path from a configuration to a trained network; sweeps, confirmation and
+reproduction all take it. The labels of the test part are blanked here, so that nothing that goes
+through an `Experiment` can look at them; the release opens them by its own way.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from fourier.config import SpectrogramConfig, TrialConfig
+from fourier.corpora import Corpus, assign_parts
+from fourier.features import FeatureStore, PcmStore, Spectrogram, fit_normalization, open_pcm
+from fourier.models import build_model
+from fourier.training.baselines import baselines
+from fourier.training.fit import Report, Result, Split, fit
+from fourier.training.task import Task, make_task
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What all trials of a study share.
+
+    Attributes:
+        corpus: where audio and labels come from.
+        pcm: the decoded clips; row i of everything below is its clip i.
+        protocol: how tracks are split.
+        parts: ``train``, ``valid``, ``test`` or ``unused`` for each clip.
+        task: what is predicted, how it is measured, and which metric is optimised.
+        store: features by spectrogram settings, on the device.
+    """
+
+    corpus: Corpus
+    pcm: PcmStore
+    protocol: str
+    parts: pd.Series
+    task: Task
+    store: FeatureStore
+
+    @classmethod
+    def open(
+        cls,
+        corpus: Corpus,
+        *,
+        protocol: str,
+        objective: str | None,
+        cache: Path,
+        device: torch.device,
+        jobs: int = -1,
+        progress: Progress | None = None,
+    ) -> "Experiment":
+        """Decode the corpus, where that has not been done yet, and split it.
+
+        Args:
+            corpus: the corpus.
+            protocol: a name in `fourier.corpora.PROTOCOLS`.
+            objective: the metric to optimise; None is the task's own.
+            cache: folder for decoded audio and features.
+            device: where features live and networks train.
+            jobs: processes that decode; -1 for all cores.
+            progress: called with (files decoded, files).
+
+        Raises:
+            CorpusError: nothing can be decoded, or a part that is needed is empty.
+            CacheError: the cache cannot be written.
+        """
+        task = make_task(corpus, objective)
+        pcm = open_pcm(corpus, cache, jobs=jobs, progress=progress)
+        parts = assign_parts(corpus, pcm.clips, protocol)
+        return cls(corpus, pcm, protocol, parts, task, FeatureStore(pcm, cache, device))
+
+    @property
+    def clips(self) -> pd.DataFrame:
+        """The decoded clips, one row each."""
+        return self.pcm.clips
+
+    @cached_property
+    def split(self) -> Split:
+        """Rows of the training and of the validation clips, on the device."""
+        device = self.store.device
+        rows = {
+            part: torch.from_numpy(np.flatnonzero(self.parts == part)).to(device)
+            for part in ("train", "valid")
+        }
+        return Split(train=rows["train"], valid=rows["valid"])
+
+    @cached_property
+    def targets(self) -> torch.Tensor:
+        """Labels [clips] or numbers [clips, outputs]; -1 or NaN outside train and valid."""
+        seen = self.parts.isin(("train", "valid")).to_numpy()
+        if self.corpus.classes:
+            labels = np.where(seen, self.clips["label"].to_numpy(dtype=np.int64), -1)
+            return torch.from_numpy(labels).to(self.store.device)
+        numbers = self.clips[list(self.corpus.targets)].to_numpy(dtype=np.float32)
+        numbers = np.where(seen[:, None], numbers, np.float32("nan"))
+        return torch.from_numpy(numbers).to(self.store.device)
+
+    @cached_property
+    def tracks(self) -> np.ndarray:
+        """The track of each clip [clips], as strings."""
+        return self.clips["track"].to_numpy(dtype=str)
+
+    def run(self, config: TrialConfig, report: Report | None = None) -> Result:
+        """Train one configuration and measure it on the validation clips.
+
+        Args:
+            config: what to train.
+            report: called after each epoch; may stop the training.
+
+        Raises:
+            ValueError: the configuration does not fit this corpus (``fmax`` above half its sample
+                rate, a loss of another task).
+            TrainingDiverged: the loss became infinite or not a number.
+        """
+        features = self.store.get(config.spectrogram)
+
+        def build() -> nn.Module:
+            normalization = fit_normalization(features, self.split.train, config.spectrogram)
+            network = build_model(
+                config.model,
+                bands=features.shape[1],
+                frames=features.shape[2],
+                outputs=self.task.outputs,
+            )
+            return nn.Sequential(normalization, network)
+
+        return fit(
+            build,
+            features,
+            self.targets,
+            self.tracks,
+            self.split,
+            config.training,
+            self.task,
+            report,
+        )
+
+    def describe(self) -> dict[str, object]:
+        """What a run's ``config.json`` says besides the trial, as plain data."""
+        return {
+            "task": self.task.name,
+            "corpus": {"name": self.corpus.name, "digest": self.corpus.digest},
+            "protocol": self.protocol,
+            "objective": self.task.objective,
+        }
+
+    def check(self, config: TrialConfig) -> None:
+        """Raise ValueError where a configuration can be known not to fit this corpus."""
+        Spectrogram(config.spectrogram, self.corpus.sample_rate)
+
+    def baselines(self, spectrogram: SpectrogramConfig) -> dict[str, dict[str, float]]:
+        """What a network must beat on the validation clips, by the name of the method."""
+        features = self.store.get(spectrogram)
+        return baselines(features, self.targets, self.tracks, self.split, self.task)
+
+    def predictions(self, result: Result) -> pd.DataFrame:
+        """A trial's predictions on the validation clips beside the truth, one row for each clip."""
+        valid = (self.parts == "valid").to_numpy()
+        frame = self.clips.loc[valid, ["track", "start", *self.corpus.targets]]
+        frame = frame.reset_index(drop=True)
+        if not self.corpus.classes:
+            names = [f"predicted_{name}" for name in self.corpus.targets]
+            return frame.assign(**dict(zip(names, result.predictions.T, strict=True)))
+        classes = np.asarray(self.corpus.classes)
+        probabilities = torch.softmax(torch.from_numpy(result.predictions), dim=1).numpy()
+        frame["label"] = classes[frame["label"].to_numpy()]
+        frame["predicted"] = classes[probabilities.argmax(axis=1)]
+        columns = [f"p_{name}" for name in classes]
+        return frame.assign(**dict(zip(columns, probabilities.T, strict=True)))
