@@ -1,6 +1,8 @@
 """What all tests share: where the real audio lies, and a cache of their own."""
 
+import contextlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,3 +26,24 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("FOURIER_CACHE", str(folder))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def empty_tracking_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with nothing in it; making one takes seconds, copying it none."""
+    from fourier.tracking import Tracker
+
+    folder = tmp_path_factory.mktemp("tracking")
+    with contextlib.chdir(folder):
+        Tracker.connect(f"sqlite:///{folder}/mlflow.db")
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def workplace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_tracking_database: Path
+) -> Path:
+    """A working directory of the test's own, with an empty tracking store in it."""
+    shutil.copy(empty_tracking_database, tmp_path / "mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

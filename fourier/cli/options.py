@@ -3,41 +3,52 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.conf import arg
+
+PROTOCOLS_HELP = """
+Protocols: fault-filtered, track and segment for GTZAN; mediaeval2015, emomusic, artist, track
+and segment for DEAM. segment is leaky (clips of one track on both sides), for comparison only.
+"""
+
+
+def unset(metavar: str) -> Any:
+    """An option that is not set by default, without a mention of None."""
+    return arg(metavar=metavar, help_behavior_hint="")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions:
     """Options of a sweep; the same command again continues the study."""
 
-    trials: int = 100
+    trials: Annotated[int, arg(metavar="N")] = 100
     """Trials that the study shall have in all, those of earlier calls included."""
 
-    workers: int = 1
+    workers: Annotated[int, arg(metavar="N")] = 1
     """Processes that run trials side by side."""
 
-    study: str | None = None
-    """Name of the study. By default that of the corpus, with the protocol where it is not the
-    corpus's own."""
+    study: Annotated[str | None, unset("NAME")] = None
+    """Name of the study. By default the corpus's, and the protocol if that is not the usual."""
 
-    storage: str | None = None
-    """Where studies are kept: a journal file or a database URL that Optuna takes. By default
-    mlruns/studies.journal."""
+    storage: Annotated[str | None, unset("URL|FILE")] = None
+    """A journal file or any database URL that Optuna takes. By default mlruns/studies.journal."""
 
-    data: Path | None = None
+    data: Annotated[Path | None, unset("DIR")] = None
     """Folder of the corpus. By default a small synthesised demo corpus."""
 
-    device: str = "auto"
+    device: Annotated[str, arg(metavar="NAME")] = "auto"
     """Where to train: auto (the GPU where there is one), cpu, cuda, cuda:1, …"""
 
-    epochs: int | None = None
+    epochs: Annotated[int | None, unset("N")] = None
     """Epochs of a trial at most. By default what the experiment's space says."""
 
-    timeout: float | None = None
+    timeout: Annotated[float | None, unset("SECONDS")] = None
     """Seconds after which no new trial begins. By default there is no such limit."""
 
-    seed: int = 0
-    """Seed of the whole study; with one worker, the same seed gives the same trials."""
+    seed: Annotated[int, arg(metavar="N")] = 0
+    """Seed of the whole study: with one worker, the same seed gives the same trials."""
 
     sampler: Literal["tpe", "random"] = "tpe"
     """How parameters are drawn: tpe learns from earlier trials, random does not."""
@@ -45,18 +56,16 @@ class SweepOptions:
     pruner: Literal["median", "hyperband", "none"] = "median"
     """How bad trials are stopped early."""
 
-    protocol: str | None = None
-    """How tracks are split into train, validation and test: fault-filtered, track, artist,
-    mediaeval2015, emomusic, or segment (leaky, for comparison only). By default the corpus's
-    own."""
+    protocol: Annotated[str | None, unset("NAME")] = None
+    """How tracks are split. By default the corpus's own; the others are listed below."""
 
-    objective: str | None = None
-    """Metric that is optimised. By default ccc (DEAM) or track_accuracy (GTZAN)."""
+    objective: Annotated[str | None, unset("METRIC")] = None
+    """Metric to optimise. By default ccc for DEAM and track_accuracy for GTZAN."""
 
-    cache: Path | None = None
-    """Folder for decoded audio and features. By default $FOURIER_CACHE or the user's cache."""
+    cache: Annotated[Path | None, unset("DIR")] = None
+    """Decoded audio and features. By default $FOURIER_CACHE, else the user's cache folder."""
 
-    jobs: int = -1
+    jobs: Annotated[int, arg(metavar="N")] = -1
     """Processes that decode audio; -1 for all cores."""
 
     dry_run: bool = False
@@ -75,12 +84,10 @@ class SweepOptions:
 
 def parse_sweep(description: str, argv: list[str] | None) -> SweepOptions:
     """Read a sweep's options; a wrong one ends the process with exit code 2."""
-    import tyro
-
     try:
         return tyro.cli(
             SweepOptions,
-            description=description,
+            description=description + "\n\n" + PROTOCOLS_HELP.strip(),
             args=argv,
             config=(tyro.conf.FlagCreatePairsOff,),
         )

@@ -1,0 +1,201 @@
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from fourier.errors import StudyError
+from fourier.search import owner
+from fourier.search.storage import open_storage
+from fourier.search.study import Setting, make_pruner, make_sampler, open_study
+
+SETTING = Setting(
+    task="deam",
+    corpus="deam-demo",
+    corpus_digest="0" * 16,
+    protocol="track",
+    objective="ccc",
+    direction="maximize",
+    epochs=5,
+    seed=7,
+)
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def reopen(setting=SETTING, name="s", first=({"x": 0.25, "kind": "a"},), storage=None):
+    return open_study(
+        name, open_storage(storage), setting, sampler="tpe", pruner="none", first=first
+    )
+
+
+def learn(claim):
+    """A stand-in for a trial: parameters, some of which exist only with others."""
+    x = claim.trial.suggest_float("x", 0, 1)
+    kind = claim.trial.suggest_categorical("kind", ["a", "b"])
+    y = claim.trial.suggest_float("b.y", 0, 1) if kind == "b" else 0.0
+    return x + y
+
+
+def run_all(shared, total):
+    while claim := shared.claim(total):
+        shared.study.tell(claim.trial, learn(claim))
+
+
+def history(shared):
+    return [(trial.params, trial.value) for trial in shared.trials]
+
+
+def test_the_first_trial_is_the_known_point():
+    shared = reopen()
+    run_all(shared, 3)
+    assert shared.trials[0].params == {"x": 0.25, "kind": "a"}
+
+
+def test_total_counts_the_trials_of_earlier_calls():
+    run_all(reopen(), 3)
+    run_all(reopen(), 3)
+    assert len(reopen().trials) == 3
+    run_all(reopen(), 5)
+    assert len(reopen().trials) == 5
+
+
+def test_a_lost_trial_does_not_count_and_its_slot_is_drawn_the_same_again():
+    alone = reopen(name="alone")
+    run_all(alone, 16)
+    torn = reopen(name="torn")
+    for lost_at in (0, 1, 5, 11, 14):
+        run_all(torn, lost_at)
+        claim = torn.claim(16)
+        learn(claim)
+        torn.bury(claim.trial, "killed")
+    run_all(torn, 16)
+    assert history(torn) == history(alone)
+    assert len(torn.study.trials) == 21
+
+
+def test_another_seed_draws_other_trials():
+    one, other = reopen(name="one"), reopen(Setting(**SETTING.__dict__ | {"seed": 8}), name="two")
+    run_all(one, 4)
+    run_all(other, 4)
+    assert history(one)[1:] != history(other)[1:]
+    assert SETTING.seed_of(0) != SETTING.seed_of(1)
+
+
+def test_a_killed_workers_trial_is_buried_by_the_next_start():
+    script = textwrap.dedent(
+        """
+        import os, signal, sys
+        sys.path.insert(0, sys.argv[1])
+        from test_study import reopen, learn
+        claim = reopen().claim(10)
+        learn(claim)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    command = [sys.executable, "-c", script, str(Path(__file__).parent)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    shared = reopen()
+    assert [trial.state for trial in shared.trials] == [TrialState.RUNNING]
+    lost = shared.bury_the_dead()
+    assert [trial.number for trial in lost] == [0]
+    assert shared.trials == []
+    assert shared.study.trials[0].user_attrs["lost"] == "its process died"
+    run_all(shared, 2)
+    assert [trial.number for trial in shared.trials] == [1, 2]
+
+
+def test_the_trial_of_a_living_process_is_left_alone():
+    shared = reopen()
+    shared.claim(10)
+    assert reopen().bury_the_dead() == []
+
+
+def test_an_id_that_was_given_out_again_is_not_its_first_owner():
+    me = owner.this_process()
+    assert not owner.is_gone(me)
+    assert owner.is_gone(me | {"started": float(me["started"]) - 1000})
+    assert not owner.is_gone(me | {"host": "elsewhere", "pid": 2**22 + 1})
+
+
+def test_processes_that_claim_at_once_get_different_slots():
+    script = textwrap.dedent(
+        """
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        from test_study import reopen, run_all
+        run_all(reopen(), 20)
+        """
+    )
+    reopen()
+    command = [sys.executable, "-c", script, str(Path(__file__).parent)]
+    workers = [subprocess.Popen(command) for _ in range(3)]
+    assert [worker.wait() for worker in workers] == [0, 0, 0]
+    slots = [trial.user_attrs["claim"]["slot"] for trial in reopen().trials]
+    assert slots == list(range(20))
+
+
+@pytest.mark.parametrize("key", ["corpus_digest", "protocol", "objective", "epochs", "seed"])
+def test_trials_that_cannot_be_compared_are_not_mixed(key):
+    reopen()
+    other = SETTING.__dict__ | {key: 99 if key in ("epochs", "seed") else "other"}
+    with pytest.raises(StudyError, match="name another with --study"):
+        reopen(Setting(**other))
+
+
+@pytest.mark.parametrize("tail", [b'{"op_code": 4, "wor', b"\x00\xff" * 5000])
+def test_a_torn_last_line_of_the_journal_is_dropped(tail, tmp_path):
+    run_all(reopen(), 3)
+    journal = tmp_path / "mlruns" / "studies.journal"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + tail)
+    shared = reopen()
+    assert len(shared.trials) == 3
+    run_all(shared, 4)
+    assert journal.read_bytes().startswith(whole)
+    assert len(reopen().trials) == 4
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://ann:secret@127.0.0.1:1/x", "--storage"),
+        ("nonsense://x", "does not answer"),
+        ("sqlite:////proc/nowhere/x.db", "does not answer"),
+        ("/proc/nowhere/x.journal", "cannot be used to keep studies"),
+    ],
+)
+def test_a_storage_that_does_not_answer_is_one_line(url, words):
+    with pytest.raises(StudyError) as error:
+        open_storage(url)
+    text = str(error.value)
+    assert words in text
+    assert "\n" not in text
+    assert "secret" not in text
+
+
+def test_a_database_keeps_studies_as_well(tmp_path):
+    url = f"sqlite:///{tmp_path}/studies.db"
+    run_all(reopen(storage=url), 3)
+    assert len(reopen(storage=url).trials) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("median", optuna.pruners.MedianPruner),
+        ("hyperband", optuna.pruners.HyperbandPruner),
+        ("none", optuna.pruners.NopPruner),
+    ],
+)
+def test_pruners_and_samplers_go_by_name(name, kind):
+    assert isinstance(make_pruner(name, 30), kind)
+    assert isinstance(make_sampler("tpe", 0), optuna.samplers.TPESampler)
+    assert isinstance(make_sampler("random", 0), optuna.samplers.RandomSampler)

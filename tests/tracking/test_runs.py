@@ -1,0 +1,115 @@
+import socket
+import time
+
+import pytest
+
+from fourier.errors import TrackingError
+from fourier.tracking import Tracker, without_password
+
+
+@pytest.fixture
+def tracker(workplace):
+    return Tracker.connect()
+
+
+@pytest.fixture
+def run(tracker):
+    return tracker.open_run(tracker.open_experiment("demo", {}), "trial", {"kind": "trial"})
+
+
+def test_the_default_store_is_the_one_that_a_bare_mlflow_ui_opens(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tracker = Tracker.connect()
+    assert (tmp_path / "mlflow.db").is_file()
+    assert tracker.uri == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_every_point_of_a_curve_arrives_once_and_in_order(tracker, run):
+    for step in range(1500):
+        run.log({"val/ccc": step / 1500, "train/loss": 1.0}, step)
+    run.end()
+    history = tracker.client.get_metric_history(run.id, "val/ccc")
+    assert [point.step for point in history] == list(range(1500))
+    assert history[-1].value == pytest.approx(1499 / 1500)
+    assert tracker.client.get_run(run.id).info.status == "FINISHED"
+
+
+def test_writes_are_at_least_a_second_apart(tracker, run):
+    run.log({"a": 1.0}, 0)
+    assert tracker.client.get_metric_history(run.id, "a") == []
+    run._written = time.monotonic() - 1.1
+    run.log({"a": 2.0}, 1)
+    assert [p.value for p in tracker.client.get_metric_history(run.id, "a")] == [1.0, 2.0]
+
+
+def test_parameters_hold_what_a_config_holds(tracker, run):
+    run.log_params({"spectrogram.n_mfcc": None, "model.hidden": [8, 4], "training.lr": 1e-3})
+    assert tracker.client.get_run(run.id).data.params == {
+        "spectrogram.n_mfcc": "",
+        "model.hidden": "[8, 4]",
+        "training.lr": "0.001",
+    }
+
+
+def test_an_experiment_is_made_once_and_its_tags_follow(tracker):
+    first = tracker.open_experiment("deam", {"mlflow.note.content": "old"})
+    assert tracker.open_experiment("deam", {"mlflow.note.content": "new"}) == first
+    assert tracker.client.get_experiment(first).tags["mlflow.note.content"] == "new"
+
+
+def test_a_deleted_experiment_comes_back(tracker):
+    first = tracker.open_experiment("deam", {})
+    tracker.client.delete_experiment(first)
+    assert tracker.open_experiment("deam", {}) == first
+    assert tracker.client.get_experiment(first).lifecycle_stage == "active"
+
+
+def test_runs_are_found_by_their_tags(tracker):
+    experiment = tracker.open_experiment("deam", {})
+    ids = [tracker.open_run(experiment, f"{i}", {"slot": str(i % 2)}).id for i in range(4)]
+    found = [run.info.run_id for run in tracker.find_runs(experiment, {"slot": "1"})]
+    assert sorted(found) == sorted(ids[1::2])
+
+
+def test_a_deleted_run_does_not_exist(tracker, run):
+    assert tracker.run_exists(run.id)
+    tracker.client.delete_run(run.id)
+    assert not tracker.run_exists(run.id)
+    assert not tracker.run_exists("0" * 32)
+
+
+def test_a_server_that_does_not_answer_is_one_line_at_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = time.monotonic()
+    with pytest.raises(TrackingError) as error:
+        Tracker.connect(f"http://someone:secret@127.0.0.1:{port}")
+    assert time.monotonic() - started < 6
+    text = str(error.value)
+    assert "\n" not in text
+    assert "secret" not in text
+    assert "mlflow server" in text
+
+
+def test_a_store_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mlflow.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(TrackingError, match="MLFLOW_TRACKING_URI") as error:
+        Tracker.connect()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://ann:secret@db:5432/x", "postgresql://***@db:5432/x"),
+        ("http://token@host/a@b", "http://***@host/a@b"),
+        ("sqlite:///studies.db", "sqlite:///studies.db"),
+        ("mlruns/studies.journal", "mlruns/studies.journal"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+    ],
+)
+def test_a_password_is_never_shown(url, shown):
+    assert without_password(url) == shown
