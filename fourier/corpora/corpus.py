@@ -1,0 +1,80 @@
+"""One shape for every corpus: which audio, which labels, and what is left out.
+
+DEAM, GTZAN and the demo corpora differ only in how they fill it. Not here: samples; a corpus
+knows where its audio lies and never opens it, except to tell its bytes apart.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from fourier.digest import digest_file, digest_of
+
+LEFT_OUT_COLUMNS = ["item", "reason"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Corpus:
+    """Audio files and the labelled clips in them.
+
+    Attributes:
+        name: ``deam``, ``gtzan``, ``deam-demo``, ``gtzan-demo``.
+        task: which task its labels are for, ``deam`` or ``gtzan``.
+        root: the folder that paths are relative to.
+        sample_rate: Hz that all clips are brought to.
+        clip_seconds: length of a clip.
+        tracks: index ``track`` (str); columns ``path`` (relative to root, with slashes) and
+            ``group`` (str; the artist where known, else the track).
+        clips: one row for each clip; columns ``track``, ``start`` (seconds) and the targets.
+        targets: columns of `clips` that are to be predicted.
+        classes: names of the classes in the order of their labels; empty for a regression.
+        left_out: what is in the folder and not in the corpus; columns ``item`` and ``reason``.
+        default_protocol: how it is split unless somebody says otherwise.
+    """
+
+    name: str
+    task: str
+    root: Path
+    sample_rate: int
+    clip_seconds: float
+    tracks: pd.DataFrame
+    clips: pd.DataFrame
+    targets: tuple[str, ...]
+    classes: tuple[str, ...]
+    left_out: pd.DataFrame
+    default_protocol: str
+
+    @property
+    def samples_per_clip(self) -> int:
+        """Samples in a clip at the corpus's rate."""
+        return round(self.sample_rate * self.clip_seconds)
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity by content: the bytes of the audio, the clips, rate and length.
+
+        The same in any layout and on any machine; another label or another byte changes it.
+        """
+        paths = [self.root / path for path in self.tracks["path"]]
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # hashing lets the GIL go
+            audio = list(pool.map(digest_file, paths))
+        order = ["track", "start", *self.targets]
+        clips = self.clips[order].sort_values(["track", "start"])
+        return digest_of(
+            {
+                "audio": dict(zip(self.tracks.index.tolist(), audio, strict=True)),
+                "clips": [clips[column].tolist() for column in order],
+                "classes": self.classes,
+                "sample_rate": self.sample_rate,
+                "clip_seconds": self.clip_seconds,
+            }
+        )
+
+
+def left_out_frame(rows: list[tuple[str, str]]) -> pd.DataFrame:
+    """A `Corpus.left_out` from (item, reason) pairs."""
+    return pd.DataFrame(rows, columns=LEFT_OUT_COLUMNS, dtype="str")
