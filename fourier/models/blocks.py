@@ -3,11 +3,12 @@
 All sizes are (bands, frames) and are decided when a network is built, from the picture that it
 will get, so that nothing in a forward pass depends on its data. Not here: any whole network.
 
-Two choices are about speed, measured on a CPU with bf16 at 128 x 431 (clips a second in training,
-one thread, memory not returned to the system between steps): halving a wide picture in the first
-convolution, not only after it, took a four-block network from 75 to 263, and pooling before the
-batch normalisation, not after it, from 24 to 44 (memory returned). By track on 60 GTZAN tracks
-neither cost accuracy.
+Two choices are about speed, measured on one thread of a CPU with bf16 as training steps of a
+four-block network at 128 x 431. Pooling before the batch normalisation, not after it: 24 -> 44
+clips a second. Halving a wide picture in the first convolution, not only after it: 75 -> 263 (with
+memory kept between steps). On 60 GTZAN tracks, by track, 5 folds, 25 epochs, the second left
+accuracy within the noise between seeds: 63.3 % of segments and 71.7 % of tracks before, 61.3 and
+62.5 % and 71.7 and 76.7 % after (two seeds).
 """
 
 from itertools import pairwise
