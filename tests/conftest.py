@@ -5,7 +5,10 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+import soundfile
 
 BESIDE_THE_PROJECT = Path(__file__).parents[2] / "shared" / "data"
 
@@ -47,3 +50,38 @@ def workplace(
     shutil.copy(empty_tracking_database, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def tiny_gtzan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three genres that any network can tell apart, two segments of each of 18 tracks."""
+    root = tmp_path_factory.mktemp("gtzan")
+    time = np.arange(round(6.1 * 22_050)) / 22_050
+    rng = np.random.default_rng(0)
+    for genre, frequency in (("blues", 110.0), ("metal", 880.0), ("rock", 3520.0)):
+        (root / "genres" / genre).mkdir(parents=True)
+        for i in range(6):
+            tone = 0.3 * np.sin(2 * np.pi * frequency * rng.uniform(0.9, 1.1) * time)
+            noise = 0.05 * rng.standard_normal(len(time))
+            path = root / "genres" / genre / f"{genre}.{i:05d}.wav"
+            soundfile.write(path, tone + noise, 22_050)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_deam(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten songs of two clips, annotated as loud as they are."""
+    root = tmp_path_factory.mktemp("deam")
+    (root / "MEMD_audio").mkdir()
+    rng = np.random.default_rng(0)
+    columns = [f"sample_{15_000 + 500 * i}ms" for i in range(21)]
+    rows = []
+    for song in range(2, 12):
+        loudness = rng.uniform(0.05, 0.9)
+        noise = rng.uniform(-loudness, loudness, round(25.2 * 44_100))
+        soundfile.write(root / "MEMD_audio" / f"{song}.wav", noise, 44_100)
+        rows.append([song, *(loudness - 0.5 + 0.05 * rng.standard_normal(21)).clip(-1, 1)])
+    table = pd.DataFrame(rows, columns=["song_id", *columns])
+    for name in ("valence", "arousal"):
+        table.to_csv(root / f"{name}.csv", index=False)
+    return root

@@ -1,13 +1,15 @@
 """From what went wrong to one line and an exit code."""
 
+import contextlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from fourier.errors import FourierError
 
 FAILED = 1
+USAGE = 2
 INTERRUPTED = 130
 
 
@@ -34,6 +36,16 @@ def guarded(command: Callable[[], int], hint: str = "") -> int:
         return INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def usage_errors(option: str) -> Iterator[None]:
+    """Turn a ValueError about one option into a line and exit code 2."""
+    try:
+        yield
+    except ValueError as error:
+        print(f"error: {option}: {error}", file=sys.stderr)
+        raise SystemExit(USAGE) from None
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

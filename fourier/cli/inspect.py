@@ -8,7 +8,7 @@ from fourier.cli.show import print_facts, table_of
 
 if TYPE_CHECKING:
     from fourier.corpora import Corpus
-    from fourier.features import PcmStore
+    from fourier.features.pcm import PcmStore
 
 LISTED = 40
 """Lines of what is left out that are shown; more are counted."""

@@ -3,12 +3,14 @@
 Light at import, so that ``--help`` answers at once.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from fourier.cli.guard import guarded
+from fourier.cli.options import unset
 
 TaskName = Literal["deam", "gtzan"]
 
@@ -57,8 +59,8 @@ def check(
     directory: Annotated[Path, tyro.conf.Positional],
     /,
     *,
-    task: TaskName | None = None,
-    cache: Path | None = None,
+    task: Annotated[TaskName | None, unset("{deam,gtzan}")] = None,
+    cache: Annotated[Path | None, unset("DIR")] = None,
     jobs: int = -1,
 ) -> int:
     """Read a corpus and say what a sweep would use, and what it would leave out and why.
@@ -72,7 +74,8 @@ def check(
     from fourier.cli.inspect import print_corpus
     from fourier.cli.show import Screen, make_console
     from fourier.corpora import load_corpus
-    from fourier.features import default_cache, open_pcm
+    from fourier.features.cache import default_cache
+    from fourier.features.pcm import open_pcm
 
     console = make_console()
     with Screen(console) as screen:
@@ -92,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit code: 0, 1 when the world is broken, 130 when interrupted.
     """
-    commands = {"demo": demo, "fetch": fetch, "check": check}
+    commands: dict[str, Callable[..., Any]] = {"demo": demo, "fetch": fetch, "check": check}
     description = "Finds the best way to hear emotion and genre in music."
 
     def command() -> int:

@@ -1,12 +1,13 @@
 """What a sweep can be told on the command line, with its help. Light: ``--help`` imports it."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import arg
+
+from fourier.cli.guard import usage_errors
 
 PROTOCOLS_HELP = """
 Protocols: fault-filtered, track and segment for GTZAN; mediaeval2015, emomusic, artist, track
@@ -84,13 +85,10 @@ class SweepOptions:
 
 def parse_sweep(description: str, argv: list[str] | None) -> SweepOptions:
     """Read a sweep's options; a wrong one ends the process with exit code 2."""
-    try:
+    with usage_errors("options"):
         return tyro.cli(
             SweepOptions,
             description=description + "\n\n" + PROTOCOLS_HELP.strip(),
             args=argv,
             config=(tyro.conf.FlagCreatePairsOff,),
         )
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None

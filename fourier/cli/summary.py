@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from fourier.cli.options import SweepOptions
     from fourier.search.sweep import Sweep
-    from fourier.training import Experiment
+    from fourier.training.experiment import Experiment
 
 PARTS = ("train", "valid", "test")
 
@@ -58,15 +58,16 @@ def print_summary(console: Console, sweep: "Sweep") -> None:
     if not best:
         console.print("No trial has finished; their tracebacks are in their runs.")
         return
-    columns = ["trial", task.objective, *task.display, "settings"]
+    shown = list(dict.fromkeys((task.objective, *task.display)))
+    columns = ["trial", *shown, "settings"]
     rows = []
     for trial in best:
         metrics = trial.user_attrs["metrics"]
-        numbers = [f"{metrics[name]:.3f}" for name in (task.objective, *task.display)]
+        numbers = [f"{metrics[name]:.3f}" for name in shown]
         config = sweep.outcome_of(trial).config
         rows.append([f"{trial.number:04d}", *numbers, config.describe() if config else ""])
     for name, metrics in sweep.baselines.items():
-        numbers = [f"{metrics[key]:.3f}" for key in (task.objective, *task.display)]
+        numbers = [f"{metrics[key]:.3f}" for key in shown]
         rows.append(["", *numbers, f"baseline: {name}"])
     console.print(table_of("The best trials, and what they must beat", columns, rows))
     shares = importances(sweep.shared.study)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fourier.cli.guard import guarded
+from fourier.cli.guard import guarded, usage_errors
 from fourier.cli.options import SweepOptions, parse_sweep
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fourier.corpora import Corpus
     from fourier.search.sweep import Space, Sweep
     from fourier.search.watch import Watcher
-    from fourier.training import Experiment
+    from fourier.training.experiment import Experiment
 
 
 def sweep_command(task: str, make_space: "Callable[[], Space]", description: str) -> int:
@@ -130,10 +130,13 @@ def open_experiment(
     task: str, options: SweepOptions, cache: Path, watcher: "Watcher"
 ) -> "Experiment":
     """The corpus that was named, or the demo corpus, decoded and split on the device."""
-    from fourier.training import Experiment, pick_device
+    from fourier.training import make_task, pick_device
+    from fourier.training.experiment import Experiment
 
     device = pick_device(options.device)
     corpus = find_corpus(task, options.data, cache, watcher)
+    with usage_errors("--objective"):
+        make_task(corpus, options.objective)
     return Experiment.open(
         corpus,
         protocol=options.protocol or corpus.default_protocol,
@@ -176,7 +179,7 @@ def open_sweep(
 @contextlib.contextmanager
 def _cache_folder(options: SweepOptions) -> Iterator[Path]:
     """The user's cache; for a dry run one that goes away."""
-    from fourier.features import default_cache
+    from fourier.features.cache import default_cache
 
     if not options.dry_run:
         yield options.cache or default_cache()

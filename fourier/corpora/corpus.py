@@ -34,6 +34,7 @@ class Corpus:
         classes: names of the classes in the order of their labels; empty for a regression.
         left_out: what is in the folder and not in the corpus; columns ``item`` and ``reason``.
         default_protocol: how it is split unless somebody says otherwise.
+        missing_samples: samples that a clip may lack at the end of its file; silence fills them.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Corpus:
     classes: tuple[str, ...]
     left_out: pd.DataFrame
     default_protocol: str
+    missing_samples: int = 0
 
     @property
     def samples_per_clip(self) -> int:

@@ -18,8 +18,8 @@ import fourier
 from fourier.config import SpectrogramConfig
 from fourier.corpora import PROTOCOLS
 from fourier.search.study import Claim, SharedStudy
-from fourier.tracking import TrackedRun, Tracker, without_password
-from fourier.training import Experiment
+from fourier.tracking import TrackedRun, Tracker, study_link, without_password
+from fourier.training.experiment import Experiment
 
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
 
@@ -67,6 +67,16 @@ class StudyRecord:
     def tracker(self) -> Tracker:
         """The store that everything is written to."""
         return self.parent.tracker
+
+    def link(self) -> str:
+        """Where MLflow's UI shows this study."""
+        return study_link(
+            without_password(self.tracker.uri),
+            self.experiment_id,
+            self.shared.name,
+            "best/objective",
+            ascending=self.shared.setting.direction == "minimize",
+        )
 
     def open_trial(self, claim: Claim) -> TrackedRun:
         """Make the run of a claimed trial."""

@@ -28,7 +28,7 @@ from fourier.search.study import (
 from fourier.search.trial import Suggest, TrialRunner
 from fourier.search.watch import Outcome, State, Watcher
 from fourier.tracking import Tracker
-from fourier.training import Experiment
+from fourier.training.experiment import Experiment
 
 
 @dataclass(frozen=True)

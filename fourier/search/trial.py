@@ -24,7 +24,8 @@ from fourier.search.record import StudyRecord
 from fourier.search.study import Claim, SharedStudy
 from fourier.search.watch import Outcome, State, Watcher
 from fourier.tracking import TrackedRun, draw_trial
-from fourier.training import Experiment, Result
+from fourier.training import Result
+from fourier.training.experiment import Experiment
 
 Suggest = Callable[[optuna.Trial], TrialConfig]
 

@@ -17,7 +17,10 @@ from torch import nn
 
 from fourier.config import SpectrogramConfig, TrialConfig
 from fourier.corpora import Corpus, assign_parts
-from fourier.features import FeatureStore, PcmStore, Spectrogram, fit_normalization, open_pcm
+from fourier.features.normalization import fit_normalization
+from fourier.features.pcm import PcmStore, open_pcm
+from fourier.features.spectrogram import Spectrogram
+from fourier.features.store import FeatureStore
 from fourier.models import build_model
 from fourier.training.baselines import baselines
 from fourier.training.fit import Report, Result, Split, fit
@@ -81,7 +84,8 @@ class Experiment:
     @property
     def clips(self) -> pd.DataFrame:
         """The decoded clips, one row each."""
-        return self.pcm.clips
+        clips: pd.DataFrame = self.pcm.clips
+        return clips
 
     @cached_property
     def split(self) -> Split:
