@@ -1,0 +1,96 @@
+"""Toy problems that a network of a few weights learns in a second."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fourier.config import TrainingConfig
+from fourier.training import Classification, Regression, Result, Split, Task, fit
+
+CLASSES = ("blues", "disco", "jazz", "metal")
+BANDS, FRAMES = 8, 12
+
+
+@dataclass
+class Toy:
+    """A corpus after the feature store, with everything that `fit` takes."""
+
+    task: Task
+    features: torch.Tensor
+    targets: torch.Tensor
+    tracks: np.ndarray
+    split: Split
+
+    def fit(
+        self,
+        config: TrainingConfig,
+        build: Callable[[], nn.Module] | None = None,
+        report=None,
+    ) -> Result:
+        return fit(
+            build or self.mlp,
+            self.features,
+            self.targets,
+            self.tracks,
+            self.split,
+            config,
+            self.task,
+            report,
+        )
+
+    def mlp(self) -> nn.Module:
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(BANDS * FRAMES, 16), nn.ReLU(), nn.Linear(16, self.task.outputs)
+        )
+
+    def cnn(self) -> nn.Module:
+        return nn.Sequential(
+            nn.Unflatten(1, (1, BANDS)),
+            nn.Conv2d(1, 4, 3, padding=1),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Dropout(0.2),
+            nn.Linear(4 * BANDS * FRAMES, self.task.outputs),
+        )
+
+
+def _parts(clips: int) -> Split:
+    """By track of four clips: two of three tracks train."""
+    track = torch.arange(clips) // 4
+    return Split(
+        train=torch.nonzero(track % 3 != 0).squeeze(1),
+        valid=torch.nonzero(track % 3 == 0).squeeze(1),
+    )
+
+
+def _tracks(clips: int) -> np.ndarray:
+    return np.array([f"track {clip // 4:03d}" for clip in range(clips)])
+
+
+@pytest.fixture
+def genres() -> Toy:
+    """Genre k is loud in band k; four clips a track, 144 clips."""
+    clips = 144
+    noise = torch.randn((clips, BANDS, FRAMES), generator=torch.Generator().manual_seed(1))
+    labels = (torch.arange(clips) // 4) % len(CLASSES)
+    noise[torch.arange(clips), labels] += 2.0
+    task = Classification(name="toy", targets=("label",), classes=CLASSES)
+    return Toy(task, noise.half(), labels, _tracks(clips), _parts(clips))
+
+
+@pytest.fixture
+def moods() -> Toy:
+    """Valence is the level of the first band, arousal that of the last; 144 clips."""
+    clips = 144
+    generator = torch.Generator().manual_seed(2)
+    noise = torch.randn((clips, BANDS, FRAMES), generator=generator)
+    targets = torch.rand((clips, 2), generator=generator) * 2 - 1
+    noise[:, 0] += targets[:, :1] * 2
+    noise[:, -1] += targets[:, 1:] * 2
+    task = Regression(name="toy", targets=("valence", "arousal"))
+    return Toy(task, noise.half(), targets, _tracks(clips), _parts(clips))
