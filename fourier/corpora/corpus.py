@@ -73,6 +73,7 @@ class Corpus:
                 "classes": self.classes,
                 "sample_rate": self.sample_rate,
                 "clip_seconds": self.clip_seconds,
+                "missing_samples": self.missing_samples,
             }
         )
 
