@@ -123,7 +123,7 @@ def _song_ids(path: Path, column: "pd.Series[str]") -> list[str]:
 
 
 def _numbers(path: Path, cells: pd.DataFrame, songs: list[str]) -> np.ndarray:
-    numbers = cells.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
+    numbers: np.ndarray = cells.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
     wrong = np.isnan(numbers) & cells.notna().to_numpy()
     outside = np.abs(numbers) > 1
     for problem, mask in (("is not a number", wrong), ("lies outside [-1, 1]", outside)):
