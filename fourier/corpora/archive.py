@@ -23,7 +23,7 @@ MOST_BYTES = 16 * 2**30
 MOST_MEMBERS = 100_000
 BLOCK_BYTES = 2**20
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
-DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class BadArchiveError(DownloadError):
@@ -58,12 +58,16 @@ def extract(
     Raises:
         BadArchiveError: the archive is damaged, holds a link, a device, a name that leads outside
             the folder, the same name twice, or more than it may.
-        DownloadError: the folder cannot be written, or the disk is full.
+        DownloadError: the folder is not empty or cannot be written, or the disk is full.
     """
-    room: Path | None = None
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DownloadError(f"{folder} is there already: move it away or name another folder")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         room = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise _no_place(archive, folder, error) from error
+    try:
         content = room / "content"
         content.mkdir()
         _unpack(archive, content, most_bytes, most_members)
@@ -72,14 +76,17 @@ def extract(
         raise _refusal(archive, f"it is damaged ({error})") from error
     except OSError as error:
         if error.errno in DISK_TROUBLE:
-            raise DownloadError(
-                f"{archive.name} cannot be unpacked to {folder} ({error.strerror}): "
-                "free some space or name another folder"
-            ) from error
+            raise _no_place(archive, folder, error) from error
         raise _refusal(archive, f"it is damaged ({error.strerror or error})") from error
     finally:
-        if room is not None:
-            shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _no_place(archive: Path, folder: Path, error: OSError) -> DownloadError:
+    return DownloadError(
+        f"{archive.name} cannot be unpacked to {folder} ({error.strerror or error}): "
+        "free some space or name another folder"
+    )
 
 
 def _refusal(archive: Path, reason: str) -> BadArchiveError:
@@ -138,6 +145,8 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
                 yield _Member(info.name, _opener(tar, info))
             else:
                 raise _refusal(archive, f"its member {info.name!r} is a link or a device")
+        while tar.fileobj is not None and tar.fileobj.read(BLOCK_BYTES):
+            pass  # to the end, where a compressed stream has its checksum
 
 
 def _opener(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], IO[bytes]]:

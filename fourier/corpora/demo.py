@@ -10,9 +10,12 @@ import csv
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +50,7 @@ real {name}, and figures measured on it say nothing about music.
 """
 
 Progress = Callable[[int, int], None]
+Tick = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def write_demo(
         seed: decides every note; not negative.
         deam_songs: 45-s songs, six clips each; 1 to 9999.
         gtzan_tracks_per_genre: 30-s tracks, ten segments each, in each of ten genres; 1 to 9999.
-        jobs: processes at once.
+        jobs: threads at once, 1 or more; NumPy and the encoder let each other run.
         progress: called with the tracks written so far and in all.
 
     Raises:
@@ -96,16 +100,22 @@ def write_demo(
             raise ValueError(f"`1 <= tracks of {name} <= 9999` must hold, but got {size}")
     if seed < 0:
         raise ValueError(f"`0 <= seed` must hold, but got {seed}")
+    if jobs < 1:
+        raise ValueError(f"`1 <= jobs` must hold, but got {jobs}")
     wanted = [_Marker(f"{name}-demo", DEMO_VERSION, seed, sizes[name]) for name in _chosen(task)]
     missing = [marker for marker in wanted if not _is_there(directory, marker)]
     total = sum(marker.tracks * _files_each(marker) for marker in missing)
     done = 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
     for marker in missing:
         try:
-            for _ in _write_one(directory, marker, jobs):
-                done += 1
-                if progress is not None:
-                    progress(done, total)
+            _write_one(directory, marker, jobs, tick)
         except OSError as error:
             raise CorpusError(
                 f"the demo corpus cannot be written to {directory} ({error.strerror or error}): "
@@ -168,8 +178,8 @@ def _is_there(directory: Path, marker: _Marker) -> bool:
     return found == asdict(marker)
 
 
-def _write_one(directory: Path, marker: _Marker, jobs: int) -> Iterator[None]:
-    """Fill a folder under a name of its own, then give it its place; yields after each track."""
+def _write_one(directory: Path, marker: _Marker, jobs: int, tick: Tick) -> None:
+    """Fill a folder under a name of its own, then give it its place; ticks after each track."""
     task = marker.corpus.removesuffix("-demo")
     directory.mkdir(parents=True, exist_ok=True)
     room = Path(tempfile.mkdtemp(prefix=f".{task}-", dir=directory))
@@ -180,7 +190,7 @@ def _write_one(directory: Path, marker: _Marker, jobs: int) -> Iterator[None]:
         readme = README.format(version=marker.version, seed=marker.seed, name=name)
         (made / "README.txt").write_text(readme)
         (made / MARKER).write_text(json.dumps(asdict(marker), indent=2) + "\n")
-        yield from (_write_deam if task == "deam" else _write_gtzan)(made, marker, jobs)
+        (_write_deam if task == "deam" else _write_gtzan)(made, marker, jobs, tick)
         if (directory / task).exists():
             (directory / task).rename(room / "before")
         made.rename(directory / task)
@@ -188,26 +198,33 @@ def _write_one(directory: Path, marker: _Marker, jobs: int) -> Iterator[None]:
         shutil.rmtree(room, ignore_errors=True)
 
 
-def _write_deam(folder: Path, marker: _Marker, jobs: int) -> Iterator[None]:
-    from joblib import Parallel, delayed
+def _in_parallel(work: Sequence[Callable[[], Any]], jobs: int, tick: Tick) -> list[Any]:
+    """Results in order; whatever goes wrong, nothing is still being written afterwards."""
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = [pool.submit(task) for task in work]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                tick()
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return [future.result() for future in futures]
 
-    (folder / DEAM_AUDIO).mkdir(parents=True)
-    (folder / DEAM_LABELS).mkdir(parents=True)
+
+def _write_deam(folder: Path, marker: _Marker, jobs: int, tick: Tick) -> None:
+    audio, labels = folder / DEAM_AUDIO, folder / DEAM_LABELS
+    audio.mkdir(parents=True)
+    labels.mkdir(parents=True)
     ids = range(DEAM_FIRST_ID, DEAM_FIRST_ID + marker.tracks)
-    rated: dict[int, tuple[list[float], list[float]]] = {}
-    work = Parallel(n_jobs=jobs, return_as="generator_unordered")
-    for song_id, arousal, valence in work(
-        delayed(_write_song)(folder / DEAM_AUDIO, song_id, marker.seed) for song_id in ids
-    ):
-        rated[song_id] = arousal, valence
-        yield
+    work = [partial(_write_song, audio, song_id, marker.seed) for song_id in ids]
+    rated = _in_parallel(work, jobs, tick)
     for column, name in enumerate(("arousal", "valence")):
-        rows = {song_id: rated[song_id][column] for song_id in ids}
-        _write_annotations(folder / DEAM_LABELS / f"{name}.csv", rows)
+        rows = {song_id: pair[column] for song_id, pair in zip(ids, rated, strict=True)}
+        _write_annotations(labels / f"{name}.csv", rows)
 
 
-def _write_song(folder: Path, song_id: int, seed: int) -> tuple[int, list[float], list[float]]:
-    """One mp3; returns its id and what listeners say of it from second 15 on."""
+def _write_song(folder: Path, song_id: int, seed: int) -> tuple[list[float], list[float]]:
+    """One mp3; returns its arousal and valence as listeners rate them from second 15 on."""
     import soundfile
 
     from fourier.corpora.synthesis.moods import RATING_HZ, Mood, mood_song
@@ -222,10 +239,10 @@ def _write_song(folder: Path, song_id: int, seed: int) -> tuple[int, list[float]
         DEAM_RATE,
         format="MP3",
         bitrate_mode="VARIABLE",
-        compression_level=0.8,  # 16 kHz wide, about 55 kbit/s, and a third quicker than the best
+        compression_level=0.8,  # 16 kHz wide, and quicker than the best
     )
     first = RATED_FROM_SECOND * RATING_HZ
-    return song_id, rated.arousal[first:].tolist(), rated.valence[first:].tolist()
+    return rated.arousal[first:].tolist(), rated.valence[first:].tolist()
 
 
 def _write_annotations(path: Path, rows: dict[int, list[float]]) -> None:
@@ -238,21 +255,18 @@ def _write_annotations(path: Path, rows: dict[int, list[float]]) -> None:
             writer.writerow([song_id, *(f"{value:.6f}" for value in values)])
 
 
-def _write_gtzan(folder: Path, marker: _Marker, jobs: int) -> Iterator[None]:
-    from joblib import Parallel, delayed
-
+def _write_gtzan(folder: Path, marker: _Marker, jobs: int, tick: Tick) -> None:
     from fourier.corpora.synthesis.genres import STYLES
 
     numbers = range(GTZAN_FIRST_NUMBER, GTZAN_FIRST_NUMBER + marker.tracks)
-    tasks = []
+    work = []
     for index, genre in enumerate(STYLES):
         genre_folder = folder / "genres_original" / genre
         genre_folder.mkdir(parents=True)
         for number in numbers:
             path = genre_folder / f"{genre}.{number}.wav"
-            tasks.append(delayed(_write_track)(path, genre, [marker.seed, index, number]))
-    for _ in Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks):
-        yield
+            work.append(partial(_write_track, path, genre, [marker.seed, index, number]))
+    _in_parallel(work, jobs, tick)
 
 
 def _write_track(path: Path, genre: str, seed: list[int]) -> None:

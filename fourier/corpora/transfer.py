@@ -140,7 +140,7 @@ def _receive(response: Any, url: str, part: Path, progress: Progress | None) -> 
         _notes(part).write_text(json.dumps(asdict(_version(response, size or 0))))
     with part.open("ab") as file:
         try:
-            while block := response.read(BLOCK_BYTES):
+            while block := response.read1(BLOCK_BYTES):  # what is there, not a full block
                 file.write(block)
                 have += len(block)
                 if progress is not None:

@@ -122,7 +122,7 @@ class Band:
         self._style = style
         self._rng = rng
         self._tape = tape
-        self._coloring = Coloring.draw(rng, tilt_db=1.2, bump_db=4.0)
+        self._coloring = Coloring.draw(rng, tilt_db=1.2, bump_db=5.0)
         self._feel = Feel(60 / rng.uniform(*style.bpm), style.swing, style.shuffle)
         self._key = int(rng.integers(12))
         self._scale = SCALES["minor" if rng.random() < style.minor else "major"]
