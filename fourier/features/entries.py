@@ -7,6 +7,7 @@ checked when it is loaded. Not here: what is computed and when (`fourier.feature
 import io
 import math
 import os
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -113,8 +114,9 @@ def map_entry(path: Path, shape: Shape) -> Tensor:
 
 def touch_entry(path: Path) -> None:
     """Record that an entry was used now; not where it is gone, or may only be read."""
+    now = time.time_ns()  # the kernel's own stamp is up to 10 ms old: too coarse for an order
     with suppress(OSError):
-        os.utime(manifest_path(path))
+        os.utime(manifest_path(path), ns=(now, now))
 
 
 def evict_entries(folder: Path, budget: int, keep: Path) -> None:

@@ -1,6 +1,8 @@
 """A small corpus of wav files, whatever clips of it a test wants."""
 
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,22 @@ from fourier.corpora.corpus import Corpus, left_out_frame
 
 RATE = 8_000
 SECONDS = 0.5
+
+
+@pytest.fixture
+def disk_full_at() -> Callable[[int], AbstractContextManager[None]]:
+    """Refuse to write files beyond so many bytes, as a full disk does."""
+
+    @contextmanager
+    def limit(size: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limit
 
 
 @pytest.fixture

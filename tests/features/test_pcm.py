@@ -106,6 +106,7 @@ def test_what_is_not_covered_or_not_decoded_is_left_out_with_a_reason(
     store = open_pcm(corpus, own_cache, jobs=1)
     assert store.clips[["track", "start"]].to_numpy().tolist() == [["1", 0], ["3", 1.5], ["4", 1]]
     assert_holds(store, corpus)
+    assert store.path.stat().st_size == store.audio.nbytes
     assert store.left_out.to_numpy().tolist() == [
         ["notes.txt", "no audio"],
         ["1 @ 1.4 s", "the audio ends at 1.89 s"],
@@ -235,34 +236,42 @@ def test_a_copied_cache_is_believed_after_a_look_at_every_clip(
     store = open_pcm(corpus, own_cache, jobs=1)
     shutil.copytree(own_cache, tmp_path / "copy", copy_function=shutil.copyfile)
     shutil.rmtree(corpus.root)
-    assert np.array_equal(open_pcm(corpus, tmp_path / "copy", jobs=1).audio, store.audio)
-
-
-def run_python(code: str, *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    copied = open_pcm(corpus, tmp_path / "copy", jobs=1)
+    assert np.array_equal(copied.audio, store.audio)
+    manifest = json.loads(copied.path.with_suffix(".json").read_text())
+    assert manifest["modified_ns"] == copied.path.stat().st_mtime_ns  # the next look is short
 
 
 OPEN_GTZAN = """
-    import os, resource, signal, sys
+    import os, signal, sys, time
     from pathlib import Path
     from fourier.corpora import load_corpus
-    from fourier.errors import FourierError
     from fourier.features.pcm import open_pcm
-    corpus = load_corpus(Path(sys.argv[1]))
+
     def progress(done, total):
         print("decoded", done, flush=True)
-        {on_progress}
-    {before}
-    try:
-        print("clips", len(open_pcm(corpus, Path(sys.argv[2]), jobs=1, progress=progress).clips))
-    except FourierError as error:
-        print(type(error).__name__, error)
+        if mode == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.02)
+
+    data, cache, mode, processes = sys.argv[1:]
+    corpus = load_corpus(Path(data))
+    for _ in range(int(processes) - 1):
+        if not os.fork():
+            break
+    clips = len(open_pcm(corpus, Path(cache), jobs=1, progress=progress).clips)
+    os.write(1, f"clips {clips}\\n".encode())
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            break
 """
+
+
+def open_elsewhere(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", textwrap.dedent(OPEN_GTZAN), *map(str, arguments)]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -281,30 +290,29 @@ def gtzan(tmp_path: Path) -> Path:
 def test_a_killed_process_leaves_no_entry_and_the_next_one_tidies_up(
     gtzan: Path, own_cache: Path
 ) -> None:
-    code = OPEN_GTZAN.format(before="", on_progress="os.kill(os.getpid(), signal.SIGKILL)")
-    killed = run_python(code, gtzan, own_cache)
-    assert killed.communicate()[0] == "decoded 1\n"
-    assert killed.returncode == -signal.SIGKILL
+    killed = open_elsewhere(gtzan, own_cache, "kill", 1)
+    assert (killed.stdout, killed.returncode) == ("decoded 1\n", -signal.SIGKILL)
     assert all(name.endswith(".tmp") for name in files_under(own_cache))
     assert len(open_pcm(load_corpus(gtzan), own_cache, jobs=1).clips) == 30
     assert files_under(own_cache) == {"clips.int16", "clips.json"}
 
 
 def test_four_processes_that_ask_at_once_decode_once(gtzan: Path, own_cache: Path) -> None:
-    code = OPEN_GTZAN.format(before="", on_progress="import time; time.sleep(0.02)")
-    runs = [run_python(code, gtzan, own_cache) for _ in range(4)]
-    outputs = [run.communicate()[0] for run in runs]
-    assert [output.splitlines()[-1] for output in outputs] == ["clips 30"] * 4
-    assert sum(output.count("decoded") for output in outputs) == 10
+    output = open_elsewhere(gtzan, own_cache, "live", 4).stdout
+    assert output.count("clips 30\n") == 4
+    assert output.count("decoded") == 10
 
 
-def test_a_disk_that_refuses_is_one_line(gtzan: Path, own_cache: Path) -> None:
-    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))"
-    run = run_python(OPEN_GTZAN.format(before=limit, on_progress=""), gtzan, own_cache)
-    output = run.communicate()[0]
-    assert output.count("\n") == 1
-    assert output.startswith(f"CacheError the cache {own_cache} cannot be used (File too large)")
-    assert files_under(own_cache) == set()
+def test_a_disk_that_refuses_is_one_line_and_leaves_nothing(
+    make_corpus: MakeCorpus, own_cache: Path, disk_full_at: Callable
+) -> None:
+    corpus = make_corpus(CLIPS)
+    for limit in (5_000, 47_999):
+        message = rf"^the cache {own_cache} cannot be used \(File too large\): .*FOURIER_CACHE$"
+        with disk_full_at(limit), pytest.raises(CacheError, match=message):
+            open_pcm(corpus, own_cache, jobs=1)
+        assert files_under(own_cache) <= {"clips.int16"}
+    assert_holds(open_pcm(corpus, own_cache, jobs=1), corpus)
 
 
 def test_too_little_space_is_said_before_decoding(make_corpus: MakeCorpus, own_cache: Path) -> None:
