@@ -68,7 +68,8 @@ class Spectrogram(nn.Module):
         self.sample_rate = sample_rate
         self.empty_bands = int((~filters.any(axis=1)).sum())
         self._first_bin, self._end_bin = int(heard[0]), int(heard[-1]) + 1
-        window = torch.hann_window(config.n_fft, dtype=torch.float64)
+        # A copy: torch gives a view of a longer window, of which an export would warn.
+        window = torch.hann_window(config.n_fft, dtype=torch.float64).clone()
         self.reference_power = float((window.sum() / 2) ** 2 * filters.max())
         kept = np.ascontiguousarray(filters[:, self._first_bin : self._end_bin].T)
         cosines = None if config.n_mfcc is None else _dct_matrix(config.n_mels, config.n_mfcc)
