@@ -116,7 +116,7 @@ def _logistic(inputs: Floats, labels: npt.NDArray[Any], outputs: int) -> Predict
 
     def predict(unseen: Floats) -> Floats:
         # Classes that the training part lacks have no column.
-        probabilities = np.full((len(unseen), outputs), SMALLEST_PROBABILITY)
+        probabilities = np.zeros((len(unseen), outputs))
         probabilities[:, model.classes_] = model.predict_proba(unseen)
         return np.asarray(np.log(np.clip(probabilities, SMALLEST_PROBABILITY, 1)))
 

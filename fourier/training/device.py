@@ -63,7 +63,7 @@ def bf16_is_faster(device: torch.device, model: nn.Module) -> bool:
         return False
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= AMPERE
-    return device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+    return device.type == "cpu" and _has_amx()
 
 
 def autocast_dtype(
@@ -73,3 +73,11 @@ def autocast_dtype(
     if precision == "auto":
         precision = "bf16" if bf16_is_faster(device, model) else "fp32"
     return torch.bfloat16 if precision == "bf16" else None
+
+
+def _has_amx() -> bool:
+    """Whether this processor multiplies bf16 tiles."""
+    # Newer torch says so publicly; the private name is what the versions before have.
+    if hasattr(torch.cpu, "get_capabilities"):
+        return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    return bool(torch.cpu._is_amx_tile_supported())

@@ -27,7 +27,7 @@ class Optimizer:
     """
 
     def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
-        self._parameters = [p for p in model.parameters() if p.requires_grad]
+        self._parameters = list(model.parameters())
         groups: list[dict[str, Any]] = [
             {"params": [p for p in self._parameters if p.ndim > 1]},
             {"params": [p for p in self._parameters if p.ndim <= 1], "weight_decay": 0.0},

@@ -57,6 +57,12 @@ def test_classification_reports_segments_and_tracks():
     assert values["track_accuracy"] > values["segment_accuracy"]
 
 
+def test_one_segment_that_is_sure_of_a_mistake_does_not_outvote_its_track():
+    logits = np.array([[2.0, 0, 0], [2.0, 0, 0], [-40, 0, 0]], dtype=np.float32)
+    values = GENRES.evaluate(logits, np.zeros(3, dtype=np.int64), np.array(["a"] * 3))
+    assert values["track_accuracy"] == 1  # the mean of log-probabilities or logits says otherwise
+
+
 @pytest.mark.parametrize("task", [MOODS, GENRES], ids=lambda task: task.name)
 def test_tensors_and_arrays_are_measured_alike(task):
     prediction, target, tracks = moods() if task is MOODS else genres()
