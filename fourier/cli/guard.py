@@ -11,23 +11,46 @@ from fourier.errors import FourierError
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def guarded(command: Callable[[], int], hint: str = "") -> int:
+class Interruption:
+    """Ctrl-C and SIGTERM, remembered.
+
+    The exception that a signal raises is lost when it strikes while Python collects garbage
+    ("Exception ignored in …"). So the signal is kept as well, and `check` raises again.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __call__(self, _signal: int, _frame: FrameType | None) -> None:
+        """Be a signal handler."""
+        self.requested = True
+        raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if somebody asked to stop."""
+        if self.requested:
+            raise KeyboardInterrupt
+
+
+def guarded(command: Callable[[Interruption], int], hint: str = "") -> int:
     """Run a command; a broken world is one line on stderr, an interruption another.
 
     SIGTERM is treated as Ctrl-C, so that a trial is ended cleanly either way.
 
     Args:
-        command: returns an exit code.
+        command: returns an exit code; is given what tells it of an interruption.
         hint: what to say after an interruption.
 
     Returns:
         The command's exit code; 1 after a `FourierError`; 130 after an interruption.
     """
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    interruption = Interruption()
+    before = {number: signal.signal(number, interruption) for number in SIGNALS}
     try:
-        return command()
+        return command(interruption)
     except FourierError as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
@@ -35,7 +58,8 @@ def guarded(command: Callable[[], int], hint: str = "") -> int:
         print(f"\nstopped. {hint}".rstrip(), file=sys.stderr)
         return INTERRUPTED
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -46,7 +70,3 @@ def usage_errors(option: str) -> Iterator[None]:
     except ValueError as error:
         print(f"error: {option}: {error}", file=sys.stderr)
         raise SystemExit(USAGE) from None
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from fourier.cli.guard import guarded
+from fourier.cli.guard import Interruption, guarded
 from fourier.cli.options import unset
 
 TaskName = Literal["deam", "gtzan"]
@@ -26,7 +26,7 @@ def demo(directory: Annotated[Path, tyro.conf.Positional], /, *, seed: int = 0) 
     from fourier.corpora import write_demo
 
     console = make_console()
-    with Screen(console) as screen:
+    with Screen(console, Interruption()) as screen:
         write_demo(directory, seed=seed, progress=screen.stage("synthesising"))
     console.print(f"Wrote {directory / 'deam'} and {directory / 'gtzan'}. Next:")
     console.print(f"  python experiments/sweep_deam.py --data {directory / 'deam'}", style="cyan")
@@ -48,7 +48,7 @@ def fetch(
     from fourier.corpora import fetch as fetch_corpus
 
     console = make_console()
-    with Screen(console) as screen:
+    with Screen(console, Interruption()) as screen:
         folder = fetch_corpus(task, directory, progress=screen.stage(f"fetching {task}"))
     console.print(f"{folder} is complete. Next:")
     console.print(f"  python experiments/sweep_{task}.py --data {folder}", style="cyan")
@@ -78,7 +78,7 @@ def check(
     from fourier.features.pcm import open_pcm
 
     console = make_console()
-    with Screen(console) as screen:
+    with Screen(console, Interruption()) as screen:
         corpus = load_corpus(directory, task)
         folder = cache or default_cache()
         pcm = open_pcm(corpus, folder, jobs=jobs, progress=screen.stage("decoding"))
@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
     commands: dict[str, Callable[..., Any]] = {"demo": demo, "fetch": fetch, "check": check}
     description = "Finds the best way to hear emotion and genre in music."
 
-    def command() -> int:
+    def command(_interruption: Interruption) -> int:
         return int(
             tyro.extras.subcommand_cli_from_dict(
                 commands, prog="fourier", description=description, args=argv

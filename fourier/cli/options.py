@@ -8,6 +8,7 @@ import tyro
 from tyro.conf import arg
 
 from fourier.cli.guard import usage_errors
+from fourier.config.training import MAX_EPOCHS
 
 PROTOCOLS_HELP = """
 Protocols: fault-filtered, track and segment for GTZAN; mediaeval2015, emomusic, artist, track
@@ -77,6 +78,8 @@ class SweepOptions:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"--{name} must be greater than 0, but got {value}")
+        if self.epochs is not None and self.epochs > MAX_EPOCHS:
+            raise ValueError(f"--epochs must be at most {MAX_EPOCHS}, but got {self.epochs}")
         if self.seed < 0:
             raise ValueError(f"--seed must be 0 or greater, but got {self.seed}")
         if self.jobs == 0 or self.jobs < -1:

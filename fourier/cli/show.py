@@ -15,6 +15,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from fourier.cli.guard import Interruption
 from fourier.search.watch import Outcome, Watcher
 
 
@@ -46,8 +47,9 @@ def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) 
 class Screen(Watcher):
     """Shows a sweep as it goes: a bar with the best so far, and a line for each trial."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, interruption: Interruption) -> None:
         self.console = console
+        self.interruption = interruption
         self.better: Callable[[float, float], bool] = operator.gt
         self.best: float | None = None
         self.progress = Progress(
@@ -87,7 +89,8 @@ class Screen(Watcher):
         self.trials = self.progress.add_task("trials", completed=done, total=total, note="")
 
     def epoch_ends(self, slot: int, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
-        """Show how far the running trial is."""
+        """Show how far the running trial is; the place where an interruption is noticed."""
+        self.interruption.check()
         best = "" if self.best is None else f" · best {self.best:.3f}"
         note = f"trial {slot}: epoch {epoch + 1}/{epochs}, {metrics['objective']:.3f}{best}"
         self.progress.update(self.trials, note=note)
@@ -111,3 +114,15 @@ class Screen(Watcher):
             f"{mark:<6} [dim]{settings}[/dim]",
             soft_wrap=True,
         )
+
+
+class Worker(Watcher):
+    """Shows nothing; only notices an interruption."""
+
+    def __init__(self, interruption: Interruption) -> None:
+        self.interruption = interruption
+
+    def epoch_ends(self, slot: int, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+        """Notice an interruption."""
+        del slot, epoch, epochs, metrics
+        self.interruption.check()

@@ -4,18 +4,17 @@ Light at import, so that ``--help`` answers at once; what it runs is imported wh
 """
 
 import contextlib
+import dataclasses
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fourier.cli.guard import guarded, usage_errors
+from fourier.cli.guard import Interruption, guarded, usage_errors
 from fourier.cli.options import SweepOptions, parse_sweep
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from fourier.cli.show import Screen
     from fourier.corpora import Corpus
     from fourier.search.sweep import Space, Sweep
@@ -36,45 +35,47 @@ def sweep_command(task: str, make_space: "Callable[[], Space]", description: str
     """
     options = parse_sweep(description, None)
     again = "Nothing that finished is lost; the same command goes on from here."
-    return guarded(lambda: _sweep(task, make_space(), options), again)
+    return guarded(lambda interruption: _sweep(task, make_space(), options, interruption), again)
 
 
-def _sweep(task: str, space: "Space", options: SweepOptions) -> int:
-    from fourier.cli.show import make_console
+def _sweep(task: str, space: "Space", options: SweepOptions, interruption: Interruption) -> int:
+    from fourier.cli.show import Screen, Worker, make_console
+    from fourier.cli.summary import print_summary
+    from fourier.search.workers import is_worker
 
     with _cache_folder(options) as cache:
-        if options.dry_run:
-            return _dry_run(make_console(), task, space, options, cache)
-        from fourier.search.workers import is_worker
-
         if is_worker():
-            return _work(task, space, options, cache)
-        return _lead(make_console(), task, space, options, cache)
+            return _work(task, space, options, cache, Worker(interruption))
+        with Screen(make_console(), interruption) as screen:
+            if options.dry_run:
+                return _dry_run(task, space, options, cache, screen)
+            sweep = _lead(task, space, options, cache, screen)
+    print_summary(screen.console, sweep)
+    return 0
 
 
-def _lead(console: "Console", task: str, space: "Space", options: SweepOptions, cache: Path) -> int:
-    """Show the plan, run the trials or the workers that do, and sum up."""
-    from fourier.cli.show import Screen
-    from fourier.cli.summary import print_plan, print_summary
+def _lead(
+    task: str, space: "Space", options: SweepOptions, cache: Path, screen: "Screen"
+) -> "Sweep":
+    """Show the plan, run the trials or the workers that do, and sum up in the study's run."""
+    from fourier.cli.summary import print_plan
     from fourier.search.sweep import best_trials
 
-    with Screen(console) as screen:
-        experiment = open_experiment(task, options, cache, screen)
-        sweep = open_sweep(experiment, space, options, screen)
-        print_plan(console, experiment, options, sweep)
-        best = best_trials(sweep.shared, 1)
-        screen.begin_trials(
-            len(sweep.shared.finished),
-            options.trials,
-            best[0].value if best else None,
-            experiment.task.direction,
-        )
-        try:
-            _run_trials(sweep, options, screen)
-        finally:
-            sweep.finish()
-    print_summary(console, sweep)
-    return 0
+    experiment = open_experiment(task, options, cache, screen)
+    sweep = open_sweep(experiment, space, options, screen)
+    print_plan(screen.console, experiment, options, sweep)
+    best = best_trials(sweep.shared, 1)
+    screen.begin_trials(
+        len(sweep.shared.finished),
+        options.trials,
+        best[0].value if best else None,
+        experiment.task.direction,
+    )
+    try:
+        _run_trials(sweep, options, screen)
+    finally:
+        sweep.finish()
+    return sweep
 
 
 def _run_trials(sweep: "Sweep", options: SweepOptions, screen: "Screen") -> None:
@@ -95,34 +96,30 @@ def _run_trials(sweep: "Sweep", options: SweepOptions, screen: "Screen") -> None
     look()
 
 
-def _work(task: str, space: "Space", options: SweepOptions, cache: Path) -> int:
+def _work(task: str, space: "Space", options: SweepOptions, cache: Path, watcher: "Watcher") -> int:
     """Run trials for a leader that shows them and sums up."""
-    from fourier.search.watch import Watcher
-
-    watcher = Watcher()
     experiment = open_experiment(task, options, cache, watcher)
     open_sweep(experiment, space, options, watcher).run(options.trials, options.timeout)
     return 0
 
 
 def _dry_run(
-    console: "Console", task: str, space: "Space", options: SweepOptions, cache: Path
+    task: str, space: "Space", options: SweepOptions, cache: Path, screen: "Screen"
 ) -> int:
     """Show the plan and train the first trial for one epoch, without a study or a run."""
-    import dataclasses
-
-    from fourier.cli.show import Screen
     from fourier.cli.summary import print_plan
 
-    with Screen(console) as screen:
-        experiment = open_experiment(task, options, cache, screen)
-        print_plan(console, experiment, options, None)
-        config = space.start()
-        training = dataclasses.replace(config.training, epochs=1, seed=options.seed)
-        result = experiment.run(dataclasses.replace(config, training=training))
+    experiment = open_experiment(task, options, cache, screen)
+    print_plan(screen.console, experiment, options, None)
+    config = space.start()
+    training = dataclasses.replace(config.training, epochs=1, seed=options.seed)
+    result = experiment.run(dataclasses.replace(config, training=training))
     value = result.metrics[experiment.task.objective]
-    console.print(f"One epoch of {config.describe()}: {result.seconds:.1f} s, ", end="")
-    console.print(f"{experiment.task.objective} {value:.3f}. A dry run leaves nothing behind.")
+    screen.console.print(
+        f"One epoch of {config.describe()}: {result.seconds:.1f} s, "
+        f"{experiment.task.objective} {value:.3f}. A dry run leaves nothing behind.",
+        soft_wrap=True,
+    )
     return 0
 
 

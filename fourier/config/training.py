@@ -9,13 +9,15 @@ Loss = Literal["cross_entropy", "mse", "ccc", "mse+ccc"]
 Schedule = Literal["constant", "cosine", "one_cycle"]
 Precision = Literal["auto", "fp32", "bf16"]
 
+MAX_EPOCHS = 10_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """AdamW with a schedule, early stopping and augmentation.
 
     Attributes:
-        epochs: passes over the training clips at most, 1 to 10000.
+        epochs: passes over the training clips at most, 1 to 10,000.
         batch_size: clips a step, 1 to 4096.
         lr: peak learning rate, 1e-7 to 1.
         weight_decay: AdamW's decoupled decay, 0 to 1; with 0 AdamW is Adam.
@@ -53,7 +55,7 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require_between("epochs", self.epochs, 1, 10_000)
+        require_between("epochs", self.epochs, 1, MAX_EPOCHS)
         require_between("batch_size", self.batch_size, 1, 4096)
         require_between("lr", self.lr, 1e-7, 1)
         require_between("weight_decay", self.weight_decay, 0, 1)

@@ -18,7 +18,7 @@ SAMPLE_RATE = 22_050
 CLIP_SECONDS = 3.0
 SEGMENTS = 10
 MISSING_SAMPLES = 102
-"""The notebook keeps a segment that gives its 130 frames (hop 512), so one that lacks up to this."""
+"""The notebook keeps a segment that gives its 130 frames (hop 512): one that lacks so many."""
 
 GENRES = (
     "blues",

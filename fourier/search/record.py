@@ -18,7 +18,7 @@ import fourier
 from fourier.config import SpectrogramConfig
 from fourier.corpora import PROTOCOLS
 from fourier.search.study import Claim, SharedStudy
-from fourier.tracking import TrackedRun, Tracker, study_link, without_password
+from fourier.tracking import TrackedRun, Tracker, save_view, without_password
 from fourier.training.experiment import Experiment
 
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
@@ -47,7 +47,6 @@ class StudyRecord:
         kind = {
             "mlflow.experimentKind": "custom_model_development",
             "mlflow.experiment.primaryMetric.name": f"best/{task.objective}",
-            "mlflow.experiment.primaryMetric.greaterIsBetter": str(task.direction == "maximize"),
             "mlflow.note.content": _experiment_note(experiment),
         }
         experiment_id = tracker.open_experiment(experiment.corpus.name, kind)
@@ -69,12 +68,19 @@ class StudyRecord:
         return self.parent.tracker
 
     def link(self) -> str:
-        """Where MLflow's UI shows this study."""
-        return study_link(
-            without_password(self.tracker.uri),
+        """Save how people want to see this study in MLflow's UI, and return the link."""
+        task = self.experiment.task
+        metrics = dict.fromkeys(("objective", task.objective, *task.display))
+        params = ("model.name", "spectrogram.n_mels", "spectrogram.fmax", "spectrogram.reference")
+        return save_view(
+            self.tracker,
             self.experiment_id,
-            self.shared.name,
-            "best/objective",
+            f"Study {self.shared.name}: best first",
+            parent=self.parent.id,
+            columns=[
+                *(f"metrics.`best/{name}`" for name in metrics),
+                *(f"params.`{name}`" for name in (*params, "training.lr")),
+            ],
             ascending=self.shared.setting.direction == "minimize",
         )
 

@@ -104,6 +104,16 @@ class Tracker:
                     self.client.set_experiment_tag(experiment.experiment_id, key, value)
             return str(experiment.experiment_id)
 
+    @property
+    def shown_uri(self) -> str:
+        """The address as it may be shown."""
+        return without_password(self.uri)
+
+    def set_experiment_tag(self, experiment: str, key: str, value: str) -> None:
+        """Set one tag of an experiment."""
+        with _tracking_errors(self.uri):
+            self.client.set_experiment_tag(experiment, key, value)
+
     def open_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> "TrackedRun":
         """Make a run, started now, with its tags already there should the process die next."""
         with _tracking_errors(self.uri):

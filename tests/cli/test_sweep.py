@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -156,17 +155,40 @@ def test_two_workers_share_a_study_and_leave_each_trial_once(workplace, tiny_dea
     assert out.count("trial 000") >= 4
 
 
+SPACE_OF_ONES_OWN = """
+from fourier.cli.sweep import sweep_command
+from fourier.config import MLPConfig, SpectrogramConfig, TrainingConfig, TrialConfig
+from fourier.search.sweep import Space
+
+def suggest(trial):
+    fmax = trial.suggest_categorical("fmax", [8000, 20000])
+    return TrialConfig(
+        spectrogram=SpectrogramConfig(n_mels=16, fmax=fmax, n_fft=512),
+        model=MLPConfig(hidden=(8,)),
+        training=TrainingConfig(loss="cross_entropy", lr=1e-5, patience=0),
+    )
+
+space = Space(suggest, first=[{"fmax": 8000}, {"fmax": 20000}], epochs=EPOCHS)
+raise SystemExit(sweep_command("gtzan", lambda: space, "Mine."))
+"""
+
+
+def write_space(folder, epochs):
+    path = folder / "mine.py"
+    path.write_text(SPACE_OF_ONES_OWN.replace("EPOCHS", str(epochs)))
+    return path
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_the_trial_cleanly_and_the_same_command_goes_on(number, workplace, tiny_gtzan):
-    words = ["--data", tiny_gtzan, "--protocol", "track", "--device", "cpu", "--epochs", "100000"]
-    process = start(GTZAN, "--trials", 1, *words)
+    script = write_space(workplace, 10_000)
+    process = start(script, "--trials", 1, "--data", tiny_gtzan, "--protocol", "track")
     deadline = time.monotonic() + 100
     while not runs_of("gtzan", kind="trial") and time.monotonic() < deadline:
         time.sleep(0.5)
-    time.sleep(1)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert "the same command goes on" in err
     assert "Traceback" not in err
     (trial,) = study_of("gtzan-track").trials
@@ -242,27 +264,7 @@ def test_trials_of_another_corpus_are_not_mixed_into_a_study(workplace, tiny_gtz
 def test_a_space_of_ones_own_takes_a_few_lines_and_a_trial_that_fails_is_one_failed_trial(
     workplace, tiny_gtzan
 ):
-    script = workplace / "mine.py"
-    script.write_text(
-        textwrap.dedent(
-            """
-            from fourier.cli.sweep import sweep_command
-            from fourier.config import MLPConfig, SpectrogramConfig, TrainingConfig, TrialConfig
-            from fourier.search.sweep import Space
-
-            def suggest(trial):
-                fmax = trial.suggest_categorical("fmax", [8000, 20000])
-                return TrialConfig(
-                    spectrogram=SpectrogramConfig(n_mels=16, fmax=fmax, n_fft=512),
-                    model=MLPConfig(hidden=(8,)),
-                    training=TrainingConfig(loss="cross_entropy"),
-                )
-
-            space = Space(suggest, first=[{"fmax": 8000}, {"fmax": 20000}], epochs=1)
-            raise SystemExit(sweep_command("gtzan", lambda: space, "Mine."))
-            """
-        )
-    )
+    script = write_space(workplace, 1)
     code, out, err = sweep(
         script, "--data", tiny_gtzan, "--protocol", "track", "--trials", 3, "--device", "cpu"
     )
