@@ -15,24 +15,36 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Ctrl-C and SIGTERM, remembered.
+    """Ctrl-C and SIGTERM, at once or at the next good moment.
 
-    The exception that a signal raises is lost when it strikes while Python collects garbage
-    ("Exception ignored in …"). So the signal is kept as well, and `check` raises again.
+    An exception that a signal raises is lost when it strikes while Python collects garbage
+    ("Exception ignored in …"), and a network's training makes much of that. So while trials run
+    the first signal is only kept, and `check` raises after the epoch; the second raises at once.
     """
 
     def __init__(self) -> None:
         self.requested = False
+        self._waits = False
 
     def __call__(self, _signal: int, _frame: FrameType | None) -> None:
         """Be a signal handler."""
-        self.requested = True
-        raise KeyboardInterrupt
+        again, self.requested = self.requested, True
+        if again or not self._waits:
+            raise KeyboardInterrupt
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if somebody asked to stop."""
         if self.requested:
             raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Inside, the first signal waits for `check`."""
+        self._waits = True
+        try:
+            yield
+        finally:
+            self._waits = False
 
 
 def guarded(command: Callable[[Interruption], int], hint: str = "") -> int:

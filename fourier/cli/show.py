@@ -16,6 +16,7 @@ from rich.progress import (
 from rich.table import Table
 
 from fourier.cli.guard import Interruption
+from fourier.config import TrialConfig
 from fourier.search.watch import Outcome, Watcher
 
 
@@ -95,6 +96,11 @@ class Screen(Watcher):
         note = f"trial {slot}: epoch {epoch + 1}/{epochs}, {metrics['objective']:.3f}{best}"
         self.progress.update(self.trials, note=note)
 
+    def trial_begins(self, slot: int, config: TrialConfig) -> None:
+        """Notice an interruption that came between two trials."""
+        del slot, config
+        self.interruption.check()
+
     def trial_ends(self, outcome: Outcome) -> None:
         """Leave one line for a trial that ended."""
         self.progress.update(self.trials, advance=1)
@@ -121,6 +127,11 @@ class Worker(Watcher):
 
     def __init__(self, interruption: Interruption) -> None:
         self.interruption = interruption
+
+    def trial_begins(self, slot: int, config: TrialConfig) -> None:
+        """Notice an interruption that came between two trials."""
+        del slot, config
+        self.interruption.check()
 
     def epoch_ends(self, slot: int, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
         """Notice an interruption."""

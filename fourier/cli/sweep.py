@@ -82,7 +82,8 @@ def _run_trials(sweep: "Sweep", options: SweepOptions, screen: "Screen") -> None
     from fourier.search.workers import run_workers
 
     if options.workers == 1:
-        sweep.run(options.trials, options.timeout)
+        with screen.interruption.waiting():
+            sweep.run(options.trials, options.timeout)
         return
     seen = {trial.number for trial in sweep.shared.finished}
 
@@ -96,10 +97,12 @@ def _run_trials(sweep: "Sweep", options: SweepOptions, screen: "Screen") -> None
     look()
 
 
-def _work(task: str, space: "Space", options: SweepOptions, cache: Path, watcher: "Watcher") -> int:
+def _work(task: str, space: "Space", options: SweepOptions, cache: Path, watcher: "Worker") -> int:
     """Run trials for a leader that shows them and sums up."""
     experiment = open_experiment(task, options, cache, watcher)
-    open_sweep(experiment, space, options, watcher).run(options.trials, options.timeout)
+    sweep = open_sweep(experiment, space, options, watcher)
+    with watcher.interruption.waiting():
+        sweep.run(options.trials, options.timeout)
     return 0
 
 

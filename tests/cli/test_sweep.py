@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -35,7 +36,20 @@ def start(script, *words):
     )
 
 
-def sweep(script, *words):
+@pytest.fixture
+def sweep(monkeypatch, capsys):
+    """Runs an experiment in this process, which has already loaded what takes seconds to load."""
+
+    def run(script, *words):
+        monkeypatch.setattr(sys, "argv", [str(script), *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(script), run_name="__main__")
+        return end.value.code, *capsys.readouterr()
+
+    return run
+
+
+def sweep_process(script, *words):
     process = start(script, *words)
     out, err = process.communicate(timeout=280)
     return process.returncode, out, err
@@ -59,7 +73,7 @@ def artifacts_of(run):
 
 
 def test_a_sweep_leaves_a_parent_and_exactly_its_trials_and_goes_on_where_it_ended(
-    workplace, tiny_gtzan
+    sweep, workplace, tiny_gtzan
 ):
     words = ["--data", tiny_gtzan, "--protocol", "track", *FEW_EPOCHS]
     code, out, err = sweep(GTZAN, "--trials", 2, *words)
@@ -129,7 +143,7 @@ def check_baselines(runs, names):
         assert 0 <= run.data.metrics["best/track_accuracy"] <= 1
 
 
-def test_the_first_trial_is_the_genre_notebooks_network(workplace, tiny_gtzan):
+def test_the_first_trial_is_the_genre_notebooks_network(sweep, workplace, tiny_gtzan):
     sweep(GTZAN, "--data", tiny_gtzan, "--protocol", "track", "--trials", 1, *FEW_EPOCHS)
     (run,) = runs_of("gtzan", kind="trial")
     config = TrialConfig.from_dict(
@@ -141,7 +155,7 @@ def test_the_first_trial_is_the_genre_notebooks_network(workplace, tiny_gtzan):
 
 
 def test_two_workers_share_a_study_and_leave_each_trial_once(workplace, tiny_deam):
-    code, out, err = sweep(
+    code, out, err = sweep_process(
         DEAM, "--data", tiny_deam, "--trials", 4, "--workers", 2, "--protocol", "track", *FEW_EPOCHS
     )
     assert code == 0, err
@@ -198,7 +212,9 @@ def test_ctrl_c_ends_the_trial_cleanly_and_the_same_command_goes_on(number, work
     assert run.info.status == "KILLED"
 
 
-def test_a_demo_corpus_is_made_when_none_is_named_and_never_passes_for_the_real_one(workplace):
+def test_a_demo_corpus_is_made_when_none_is_named_and_never_passes_for_the_real_one(
+    sweep, workplace
+):
     code, out, err = sweep(GTZAN, "--trials", 1, "--epochs", 1, "--device", "cpu")
     assert code == 0, err
     assert out.startswith("Demo corpus")
@@ -208,7 +224,7 @@ def test_a_demo_corpus_is_made_when_none_is_named_and_never_passes_for_the_real_
     assert study_of("gtzan-demo").user_attrs["setting"]["corpus"] == "gtzan-demo"
 
 
-def test_a_dry_run_shows_the_plan_and_leaves_nothing_behind(workplace, tiny_deam, own_cache):
+def test_a_dry_run_shows_the_plan_and_leaves_nothing_behind(sweep, workplace, tiny_deam, own_cache):
     before = sorted(path for folder in (workplace, own_cache) for path in folder.rglob("*"))
     code, out, err = sweep(DEAM, "--data", tiny_deam, "--protocol", "track", "--dry-run")
     assert code == 0, err
@@ -238,13 +254,11 @@ WRONG = {
 
 @pytest.mark.parametrize(("words", "code", "text"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_said_in_a_line_and_nothing_is_half_written(
-    words, code, text, workplace, tiny_gtzan
+    sweep, words, code, text, workplace, tiny_gtzan
 ):
     (workplace / "empty").mkdir()
     words = [str(tiny_gtzan) if word == "TINY" else word for word in words]
-    status, _, err = (
-        sweep(GTZAN, *words, "--trials", "1") if "--trials" not in words else sweep(GTZAN, *words)
-    )
+    status, _, err = sweep(GTZAN, *words)
     assert status == code, err
     assert text in err
     assert "Traceback" not in err
@@ -253,7 +267,9 @@ def test_what_is_wrong_is_said_in_a_line_and_nothing_is_half_written(
     assert runs_of("gtzan") == []
 
 
-def test_trials_of_another_corpus_are_not_mixed_into_a_study(workplace, tiny_gtzan, tmp_path):
+def test_trials_of_another_corpus_are_not_mixed_into_a_study(
+    sweep, workplace, tiny_gtzan, tmp_path
+):
     words = ["--study", "mine", "--protocol", "track", *FEW_EPOCHS, "--trials", 1]
     assert sweep(GTZAN, "--data", tiny_gtzan, *words)[0] == 0
     code, _, err = sweep(GTZAN, "--data", tiny_gtzan, *words, "--seed", 1)
@@ -262,7 +278,7 @@ def test_trials_of_another_corpus_are_not_mixed_into_a_study(workplace, tiny_gtz
 
 
 def test_a_space_of_ones_own_takes_a_few_lines_and_a_trial_that_fails_is_one_failed_trial(
-    workplace, tiny_gtzan
+    sweep, workplace, tiny_gtzan
 ):
     script = write_space(workplace, 1)
     code, out, err = sweep(
