@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from fourier.config.plain import require_one_of
 from fourier.corpora.corpus import Corpus
 from fourier.corpora.deam import has_deam, load_deam
 from fourier.corpora.demo import ensure_demo, write_demo
@@ -33,24 +34,29 @@ _LOADERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Corpus]]] = {
 
 
 def load_corpus(root: Path, task: str | None = None) -> Corpus:
-    """Read the corpus that lies in a folder.
+    """Read the corpus that lies in a folder, or in one of its folders.
 
     Args:
         root: the folder.
         task: ``deam`` or ``gtzan``; None finds out.
 
     Raises:
-        CorpusError: the folder is missing, or holds no such corpus.
+        CorpusError: the folder is missing, or holds no such corpus, or two of them.
+        ValueError: there is no such task.
     """
+    if task is not None:
+        require_one_of("task", task, tuple(_LOADERS))
     demo = "or write a demo corpus with `fourier demo DIR`"
     if not root.is_dir():
         raise CorpusError(f"there is no folder {root}; check the path, {demo}")
     if task is not None:
         return _LOADERS[task][1](root)
-    for is_there, load in _LOADERS.values():
-        if is_there(root):
-            return load(root)
-    raise CorpusError(
-        f"{root} holds neither DEAM (arousal.csv, valence.csv and audio) nor GTZAN (genres/ with a "
-        f"folder for each genre); check the path, {demo}"
-    )
+    found = [load for is_there, load in _LOADERS.values() if is_there(root)]
+    if not found:
+        raise CorpusError(
+            f"{root} holds neither DEAM (arousal.csv, valence.csv and audio) nor GTZAN (genres/ "
+            f"with a folder for each genre); check the path, {demo}"
+        )
+    if len(found) > 1:
+        raise CorpusError(f"{root} holds both DEAM and GTZAN; name the folder of one of them")
+    return found[0](root)

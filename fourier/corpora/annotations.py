@@ -5,6 +5,7 @@
 not read: for ids up to 1000 their valence and arousal means are swapped.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fourier.corpora.table import Table, read_table
 from fourier.errors import CorpusError
 
 FIRST_SECOND = 15.0
@@ -20,7 +22,11 @@ FIRST_SECOND = 15.0
 SAMPLES_PER_SECOND = 2
 TARGETS = ("valence", "arousal")
 
+NOTHING = ("", "NA")
+"""What stands in a cell without an annotation, besides NaN."""
+
 _SAMPLE = re.compile(r"sample_(\d+)ms")
+_ID = re.compile(r"[0-9]+(\.0*)?")  # spreadsheets make 17.0 of 17
 
 
 @dataclass(frozen=True)
@@ -45,38 +51,45 @@ def read_samples(path: Path) -> Samples:
         CorpusError: a column is missing, an id stands twice, a cell is no number, or a label lies
             outside [-1, 1].
     """
-    try:
-        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig", skipinitialspace=True)
-    except (ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise CorpusError(f"{path} cannot be read as a table: {reason}; unpack it again") from None
-    table.columns = table.columns.str.strip()
-    times = _sample_times(path, table.columns)
-    songs = _song_ids(path, table["song_id"])
-    columns = [f"sample_{time}ms" for time in times]
-    values = np.full((len(songs), (max(times) - int(FIRST_SECOND * 1000)) // 500 + 1), np.nan)
-    numbers = _numbers(path, table[columns], songs)
-    values[:, [(time - int(FIRST_SECOND * 1000)) // 500 for time in times]] = numbers
+    table = read_table(path)
+    songs = _song_ids(table)
+    times = _sample_times(table)
+    first = int(FIRST_SECOND * 1000)
+    values = np.full((len(songs), (max(times) - first) // 500 + 1), np.nan)
+    for time in times:
+        values[:, (time - first) // 500] = _numbers(table, f"sample_{time}ms")
     return Samples(path, tuple(songs), values)
 
 
+def songs_in_all(dimensions: dict[str, Samples]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Songs that every dimension has, in the order of their ids; (song, reason) for the others."""
+    ids = {name: set(samples.songs) for name, samples in dimensions.items()}
+    anywhere = set.union(*ids.values())
+    missing = [
+        (song, f"no {name} annotation")
+        for name in ids
+        for song in sorted(anywhere - ids[name], key=int)
+    ]
+    return sorted(set.intersection(*ids.values()), key=int), missing
+
+
 def label_clips(
-    dimensions: dict[str, Samples], clip_seconds: float
+    dimensions: dict[str, Samples], songs: list[str], clip_seconds: float
 ) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
     """Cut annotations into clips, back to back from second 15 on.
 
-    The label of a clip is the mean of its samples; a clip of five seconds has ten.
+    The label of a clip is the mean of its samples; a clip of five seconds has ten. Where a song's
+    annotations end its clips end; a clip before that which lacks a sample is left out.
 
     Args:
         dimensions: samples of ``valence`` and ``arousal``.
+        songs: ids that every dimension has.
         clip_seconds: length of a clip.
 
     Returns:
-        Clips with columns track, start, valence, arousal; and (item, reason) for songs with one
-        dimension only and for clips that are annotated in part.
+        Clips with columns track, start, valence, arousal; and (item, reason) for clips that are
+        not annotated whole and for songs that are not annotated at all.
     """
-    left_out: list[tuple[str, str]] = []
-    songs = _songs_in_all(dimensions, left_out)
     per_clip = round(clip_seconds * SAMPLES_PER_SECOND)
     blocks = [_by_clip(dimensions[name], songs, per_clip) for name in TARGETS]
     count = max(block.shape[1] for block in blocks)
@@ -85,9 +98,12 @@ def label_clips(
     whole = known.all(axis=(0, 3))
     # A song annotated up to second 45.0 has its last sample there; that one begins no clip.
     begun = known[..., 1:].any(axis=(0, 3))
-    for song, clip in np.argwhere(begun & ~whole):
+    reached = np.logical_or.accumulate(begun[:, ::-1], axis=1)[:, ::-1]
+    left_out = [(songs[i], "no annotation") for i in np.flatnonzero(~reached.any(axis=1))]
+    for song, clip in np.argwhere(reached & ~whole):
         start = FIRST_SECOND + clip * clip_seconds
-        left_out.append((f"{songs[song]} @ {start:.1f} s", "annotated in part"))
+        reason = "annotated in part" if known[:, song, clip].any() else "a gap in the annotation"
+        left_out.append((f"{songs[song]} @ {start:.1f} s", reason))
     rows, clips = np.nonzero(whole)
     means = stack[:, rows, clips].mean(axis=2)
     labels = dict(zip(TARGETS, means, strict=True))
@@ -95,50 +111,44 @@ def label_clips(
     return pd.DataFrame({"track": [songs[i] for i in rows], "start": starts, **labels}), left_out
 
 
-def _sample_times(path: Path, columns: "pd.Index[str]") -> list[int]:
+def _sample_times(table: Table) -> list[int]:
     """Milliseconds of the sample columns, in the file's order."""
-    if "song_id" not in columns:
-        raise CorpusError(f"{path} has no column `song_id`; unpack the annotations again")
-    repeated = columns[columns.duplicated() | columns.str.fullmatch(r"(song_id|sample_\d+ms)\.\d+")]
-    if len(repeated):
-        raise CorpusError(f"{path} has the column `{repeated[0]}` twice; remove one")
-    times = [int(match[1]) for match in map(_SAMPLE.fullmatch, columns) if match]
+    times = [int(match[1]) for match in map(_SAMPLE.fullmatch, table.columns) if match]
     times = [time for time in times if time >= FIRST_SECOND * 1000 and time % 500 == 0]
     if not times:
-        raise CorpusError(
-            f"{path} has no columns `sample_15000ms`, …; unpack the annotations again"
-        )
+        raise CorpusError(f"{table.path} has no columns `sample_15000ms`, …; unpack it again")
     return times
 
 
-def _song_ids(path: Path, column: "pd.Series[str]") -> list[str]:
-    numbers = pd.to_numeric(column, errors="coerce")
-    for row in np.flatnonzero(~(np.isfinite(numbers) & (numbers % 1 == 0) & (numbers >= 0))):
-        raise CorpusError(f"{path}, row {row + 2}: `song_id` {column.iloc[row]!r} is not an id")
-    songs = [str(int(number)) for number in numbers]
-    if len(set(songs)) < len(songs):
-        song = next(song for song in songs if songs.count(song) > 1)
-        raise CorpusError(f"{path} has song {song} twice; remove one of its rows")
+def _song_ids(table: Table) -> list[str]:
+    songs: list[str] = []
+    seen = set()
+    for cell, line in zip(table.column("song_id"), table.lines, strict=True):
+        if not _ID.fullmatch(cell):
+            raise CorpusError(f"{table.path}, row {line}: `song_id` {cell!r} is not an id; mend it")
+        song = str(int(float(cell)))
+        if song in seen:
+            raise CorpusError(f"{table.path}, row {line}: song {song} is there twice; remove one")
+        seen.add(song)
+        songs.append(song)
     return songs
 
 
-def _numbers(path: Path, cells: pd.DataFrame, songs: list[str]) -> np.ndarray:
-    numbers: np.ndarray = cells.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
-    wrong = np.isnan(numbers) & cells.notna().to_numpy()
-    outside = np.abs(numbers) > 1
-    for problem, mask in (("is not a number", wrong), ("lies outside [-1, 1]", outside)):
-        for row, column in np.argwhere(mask):
-            cell, name = cells.iat[row, column], cells.columns[column]
-            raise CorpusError(f"{path}, song {songs[row]}, `{name}`: {cell!r} {problem}; mend it")
+def _numbers(table: Table, column: str) -> list[float]:
+    numbers = []
+    for cell, line in zip(table.column(column), table.lines, strict=True):
+        try:
+            number = float(cell) if cell not in NOTHING else math.nan
+        except ValueError:
+            raise CorpusError(
+                f"{table.path}, row {line}, `{column}`: {cell!r} is not a number; mend it"
+            ) from None
+        if abs(number) > 1:
+            raise CorpusError(
+                f"{table.path}, row {line}, `{column}`: {cell} lies outside [-1, 1]; mend it"
+            )
+        numbers.append(number)
     return numbers
-
-
-def _songs_in_all(dimensions: dict[str, Samples], left_out: list[tuple[str, str]]) -> list[str]:
-    """Songs that every dimension has, in the order of their ids."""
-    ids = {name: set(samples.songs) for name, samples in dimensions.items()}
-    for name, others in ((name, set().union(*ids.values()) - ids[name]) for name in ids):
-        left_out += [(song, f"no {name} annotation") for song in sorted(others, key=int)]
-    return sorted(set.intersection(*ids.values()), key=int)
 
 
 def _by_clip(samples: Samples, songs: list[str], per_clip: int) -> np.ndarray:

@@ -63,7 +63,7 @@ class Corpus:
         """
         paths = [self.root / path for path in self.tracks["path"]]
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # hashing lets the GIL go
-            audio = list(pool.map(digest_file, paths))
+            audio = list(pool.map(_content, paths))
         order = ["track", "start", *self.targets]
         clips = self.clips[order].sort_values(["track", "start"])
         return digest_of(
@@ -76,6 +76,14 @@ class Corpus:
                 "missing_samples": self.missing_samples,
             }
         )
+
+
+def _content(path: Path) -> str:
+    """Digest of a file; one that cannot be read is for decoding to leave out, with its reason."""
+    try:
+        return digest_file(path)
+    except OSError:
+        return "unreadable"
 
 
 def left_out_frame(rows: list[tuple[str, str]]) -> pd.DataFrame:

@@ -4,13 +4,20 @@ Found in whichever layout people have: the two zips unpacked as they are, or ``M
 the tables side by side. `songs_info.csv`, where it is there, tells the artists.
 """
 
+import filecmp
 from pathlib import Path
 
 import pandas as pd
 
-from fourier.corpora.annotations import TARGETS, label_clips, read_samples
+from fourier.corpora.annotations import (
+    TARGETS,
+    label_clips,
+    read_samples,
+    songs_in_all,
+)
 from fourier.corpora.corpus import Corpus, left_out_frame
 from fourier.corpora.layout import corpus_name, find_files
+from fourier.corpora.table import read_table
 from fourier.errors import CorpusError
 
 SAMPLE_RATE = 44_100
@@ -29,37 +36,31 @@ def load_deam(root: Path) -> Corpus:
         CorpusError: a table or the audio is missing, or a table is not what it should be.
     """
     tables = {name: _find_table(root, name) for name in TARGETS}
-    clips, left_out = label_clips(
-        {name: read_samples(path) for name, path in tables.items()}, CLIP_SECONDS
-    )
-    audio = _find_audio(root)
-    annotated = list(dict.fromkeys(clips["track"]))
-    songs = [song for song in annotated if song in audio]
-    if not songs:
+    dimensions = {name: read_samples(path) for name, path in tables.items()}
+    annotated, left_out = songs_in_all(dimensions)
+    audio = _find_audio(root, left_out)
+    heard = [song for song in annotated if song in audio]
+    if not heard:
         raise CorpusError(
             f"{root} has annotations of {len(annotated)} songs and audio of {len(audio)}, but of "
             "none both; put MEMD_audio/ with its {id}.mp3 beside the annotations"
         )
+    clips, in_part = label_clips(dimensions, heard, CLIP_SECONDS)
+    if clips.empty:
+        raise CorpusError(f"{root} has no clip that is annotated whole; unpack the tables again")
+    left_out += in_part
     left_out += [(song, "no audio") for song in annotated if song not in audio]
-    known = set(annotated) | {item for item, _ in left_out}
+    known = {song for samples in dimensions.values() for song in samples.songs}
     left_out += [(song, "no annotation") for song in sorted(audio, key=int) if song not in known]
-    artists = _artists(root)
-    tracks = pd.DataFrame(
-        {
-            "path": [audio[song].relative_to(root).as_posix() for song in songs],
-            "group": [artists.get(song, song) for song in songs],
-        },
-        index=pd.Index(songs, name="track", dtype="str"),
-    )
-    name, protocol = corpus_name(root, "deam", "mediaeval2015")
+    name, protocol = corpus_name(root, tables["arousal"].parent, "deam", "mediaeval2015")
     return Corpus(
         name=name,
         task="deam",
         root=root,
         sample_rate=SAMPLE_RATE,
         clip_seconds=CLIP_SECONDS,
-        tracks=tracks,
-        clips=clips[clips["track"].isin(songs)].reset_index(drop=True),
+        tracks=_tracks(root, list(dict.fromkeys(clips["track"])), audio),
+        clips=clips,
         targets=TARGETS,
         classes=(),
         left_out=left_out_frame(left_out),
@@ -73,34 +74,57 @@ def has_deam(root: Path) -> bool:
 
 
 def _find_table(root: Path, dimension: str) -> Path:
-    """The averaged dynamic annotations, not those of single annotators."""
+    """The averaged dynamic annotations, as they were released or copied to another place."""
     found = find_files(root, lambda path: path.name == f"{dimension}.csv")
     if not found:
         raise CorpusError(
             f"{root} holds no {dimension}.csv; unpack DEAM_Annotations.zip there, or write a demo "
             "corpus with `fourier demo DIR`"
         )
-    return min(found, key=lambda path: ("dynamic" not in path.parent.name, len(path.parts), path))
+    released = [path for path in found if path.parent.name.startswith("dynamic")]
+    first, *others = released or found
+    for other in others:  # two corpora side by side must not be mixed; a copy does no harm
+        if not filecmp.cmp(first, other, shallow=False):
+            raise CorpusError(f"{first} and {other} differ; name the folder that holds one of them")
+    return first
 
 
-def _find_audio(root: Path) -> dict[str, Path]:
-    """Audio files by song id; of one song in several formats the first by name."""
+def _find_audio(root: Path, left_out: list[tuple[str, str]]) -> dict[str, Path]:
+    """Audio files by song id; of one song in several files the nearest, then the first by name.
+
+    In ``MEMD_audio/`` where there is one, since other collections number their files, too.
+    """
     found = find_files(
         root, lambda path: path.suffix.lower() in AUDIO_SUFFIXES and path.stem.isdecimal()
     )
     audio: dict[str, Path] = {}
-    for path in sorted(found):
-        audio.setdefault(str(int(path.stem)), path)
+    for path in [path for path in found if path.parent.name == "MEMD_audio"] or found:
+        song, item = str(int(path.stem)), path.relative_to(root).as_posix()
+        if not path.is_file():
+            left_out.append((item, "not a file"))
+        elif song in audio:
+            left_out.append((item, "another file of the same song is used"))
+        else:
+            audio[song] = path
     return audio
+
+
+def _tracks(root: Path, songs: list[str], audio: dict[str, Path]) -> pd.DataFrame:
+    artists = _artists(root)
+    return pd.DataFrame(
+        {
+            "path": [audio[song].relative_to(root).as_posix() for song in songs],
+            "group": [artists.get(song, song) for song in songs],
+        },
+        index=pd.Index(songs, name="track", dtype="str"),
+    )
 
 
 def _artists(root: Path) -> dict[str, str]:
     """Artists by song id; cells carry stray tabs and quotes."""
-    for path in find_files(root, lambda path: path.name == "songs_info.csv"):
-        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig").rename(columns=str.strip)
-        if {"song_id", "Artist"} <= set(table.columns):
-            table = table.apply(lambda column: column.str.strip().str.strip('"').str.strip())
-            known = table[["song_id", "Artist"]].dropna()
-            known = known[known["Artist"] != ""]
-            return dict(zip(known["song_id"], known["Artist"], strict=True))
+    for path in find_files(root, lambda path: path.name == "songs_info.csv")[:1]:
+        table = read_table(path)
+        cells = zip(table.column("song_id"), table.column("Artist"), strict=True)
+        known = {song: artist.strip('"\t ') for song, artist in cells}
+        return {song: artist for song, artist in known.items() if artist}
     return {}

@@ -2,7 +2,8 @@
 
 Segments are cut as the genre notebook cuts them: ten of three seconds. All ten are listed for
 every track; the last one is left out where the samples that were read do not cover it, but for the
-few samples that do not change the number of the notebook's frames.
+few samples that do not change the number of the notebook's frames. Not here: GTZAN's repetitions
+and distortions, which the split `fault-filtered` keeps out, and its odd labels.
 """
 
 from pathlib import Path
@@ -11,14 +12,14 @@ import numpy as np
 import pandas as pd
 
 from fourier.corpora.corpus import Corpus, left_out_frame
-from fourier.corpora.layout import corpus_name
+from fourier.corpora.layout import corpus_name, find_files, is_litter
 from fourier.errors import CorpusError
 
 SAMPLE_RATE = 22_050
 CLIP_SECONDS = 3.0
 SEGMENTS = 10
 MISSING_SAMPLES = 102
-"""The notebook keeps a segment that gives its 130 frames (hop 512): one that lacks so many."""
+"""The notebook keeps a segment that gives its 130 frames (hop 512), so it may lack up to this."""
 
 GENRES = (
     "blues",
@@ -32,7 +33,7 @@ GENRES = (
     "reggae",
     "rock",
 )
-GENRE_FOLDERS = ("genres", "genres_original", "Data/genres_original", ".")
+GENRE_ROOTS = {"genres", "genres_original"}
 AUDIO_SUFFIXES = (".wav", ".au")
 
 
@@ -40,44 +41,34 @@ def load_gtzan(root: Path) -> Corpus:
     """Read a GTZAN folder: one row for each of ten segments of every track.
 
     Args:
-        root: a folder with ``genres/`` or ``genres_original/``, or the genre folders themselves.
+        root: a folder with ``genres/`` or ``genres_original/`` in it or deeper, or with GTZAN's
+            genre folders themselves. Every folder with audio in it is a genre; the classes are
+            their names in alphabetical order, which for GTZAN's own ten is `GENRES`.
 
     Raises:
-        CorpusError: there are no genre folders, or no audio in them.
+        CorpusError: there are no genre folders with audio in them, or several sets of them.
     """
-    folder = _genre_root(root)
-    if folder is None:
-        raise CorpusError(
-            f"{root} holds no genres/ or genres_original/ with a folder for each genre; check the "
-            "path, or write a demo corpus with `fourier demo DIR`"
-        )
-    left_out: list[tuple[str, str]] = []
-    rows: list[tuple[str, str, str]] = []
-    for genre in _genres(folder):
-        for track, path in _tracks(folder / genre, left_out).items():
-            rows.append((track, path.relative_to(root).as_posix(), genre))
-    if not rows:
-        raise CorpusError(f"{folder} holds no .wav or .au file; check the path given to --data")
-    classes = tuple(sorted({genre for _, _, genre in rows}))
+    folder = _the_genre_root(root)
+    rows, left_out = _tracks(folder)
     ids = [track for track, _, _ in rows]
-    labels = [classes.index(genre) for _, _, genre in rows]
-    tracks = pd.DataFrame(
-        {"path": [path for _, path, _ in rows], "group": ids},
-        index=pd.Index(ids, name="track", dtype="str"),
-    )
-    name, protocol = corpus_name(root, "gtzan", "fault-filtered")
+    genres = [genre for _, _, genre in rows]
+    classes = tuple(sorted(set(genres)))
+    name, protocol = corpus_name(root, folder, "gtzan", "fault-filtered")
     return Corpus(
         name=name,
         task="gtzan",
         root=root,
         sample_rate=SAMPLE_RATE,
         clip_seconds=CLIP_SECONDS,
-        tracks=tracks,
+        tracks=pd.DataFrame(
+            {"path": [path.relative_to(root).as_posix() for _, path, _ in rows], "group": ids},
+            index=pd.Index(ids, name="track", dtype="str"),
+        ),
         clips=pd.DataFrame(
             {
                 "track": np.repeat(ids, SEGMENTS),
                 "start": np.tile(np.arange(SEGMENTS) * CLIP_SECONDS, len(ids)),
-                "label": np.repeat(labels, SEGMENTS),
+                "label": np.repeat([classes.index(genre) for genre in genres], SEGMENTS),
             }
         ),
         targets=("label",),
@@ -89,33 +80,77 @@ def load_gtzan(root: Path) -> Corpus:
 
 
 def has_gtzan(root: Path) -> bool:
-    """Whether a folder holds genre folders."""
-    return _genre_root(root) is not None
+    """Whether a folder holds genre folders with audio in them."""
+    return bool(_genre_roots(root))
 
 
-def _genre_root(root: Path) -> Path | None:
-    for name in GENRE_FOLDERS:
-        if (root / name).is_dir() and _genres(root / name):
-            return root / name
-    return None
+def _the_genre_root(root: Path) -> Path:
+    """The nearest folder of genre folders; there must be one nearest."""
+    folders = _genre_roots(root)
+    if not folders:
+        raise CorpusError(
+            f"{root} holds no genres/ or genres_original/ with .wav or .au files in a folder for "
+            "each genre; check the path, or write a demo corpus with `fourier demo DIR`"
+        )
+    nearest, *others = folders
+    if others and len(others[0].parts) == len(nearest.parts):
+        raise CorpusError(f"{root} holds GTZAN twice; name {nearest} or {others[0]}")
+    return nearest
 
 
-def _genres(folder: Path) -> list[str]:
-    """Folders named as GTZAN's genres, in their order."""
-    return [genre for genre in GENRES if (folder / genre).is_dir()]
+def _genre_roots(root: Path) -> list[Path]:
+    """Folders whose subfolders are genres, the nearest first.
+
+    A folder that is not named so must hold two of GTZAN's genres: `rock/` alone may be anything.
+    """
+    genres: dict[Path, set[str]] = {}
+    for path in find_files(root, _is_audio):
+        if path.parent != root:
+            genres.setdefault(path.parent.parent, set()).add(path.parent.name)
+    found = [
+        folder
+        for folder, names in genres.items()
+        if {folder.name, folder.resolve().name} & GENRE_ROOTS
+        or len(names.intersection(GENRES)) >= 2
+    ]
+    return sorted(found, key=lambda folder: (len(folder.parts), folder))
 
 
-def _tracks(folder: Path, left_out: list[tuple[str, str]]) -> dict[str, Path]:
+def _is_audio(path: Path) -> bool:
+    return path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()
+
+
+def _tracks(folder: Path) -> tuple[list[tuple[str, Path, str]], list[tuple[str, str]]]:
+    """(track, path, genre) of every track by genre; and what is there besides."""
+    rows: list[tuple[str, Path, str]] = []
+    left_out: list[tuple[str, str]] = []
+    for entry in sorted(path for path in folder.iterdir() if not is_litter(path.name)):
+        if entry.is_dir():
+            tracks = _tracks_of_genre(entry, left_out)
+            rows += [(track, path, entry.name) for track, path in sorted(tracks.items())]
+        elif _is_audio(entry):
+            left_out.append((entry.name, "in no genre's folder"))
+    return rows, left_out
+
+
+def _tracks_of_genre(folder: Path, left_out: list[tuple[str, str]]) -> dict[str, Path]:
     """Audio files of one genre by track id; of one track in two formats the .wav."""
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir(), key=lambda path: (path.suffix != ".wav", path.name)):
-        if path.name.startswith("."):
-            continue  # what file managers leave: .DS_Store, ._blues.00000.wav
+    paths = [path for path in folder.iterdir() if not is_litter(path.name)]
+    if not any(map(_is_audio, paths)):
+        left_out.append((f"{folder.name}/", "no .wav or .au in it"))
+        return found
+    for path in sorted(paths, key=lambda path: (path.suffix.lower() != ".wav", path.name)):
         item = f"{folder.name}/{path.name}"
+        # GTZAN's names carry their genre; those of other collections need it to be unique.
+        whole = path.stem.startswith(f"{folder.name}.")
+        track = path.stem if whole else f"{folder.name}.{path.stem}"
         if path.suffix.lower() not in AUDIO_SUFFIXES:
             left_out.append((item, "not .wav or .au"))
-        elif path.stem in found:
-            left_out.append((item, "the same track as .wav"))
+        elif not path.is_file():
+            left_out.append((item, "not a file"))
+        elif track in found:
+            left_out.append((item, "another file of the same track is used"))
         else:
-            found[path.stem] = path
-    return dict(sorted(found.items()))
+            found[track] = path
+    return found

@@ -1,8 +1,10 @@
 """Which tracks are for training, which for validation, and which stay closed.
 
-By a published list, or by a hash of a group's id: never by a shuffle, so the same clip is on the
-same side on every machine and in every run. Everything is by group (the artist where known, else
-the track) except `segment`, which leaks and says so.
+By a published list, or by a hash of a group's id: never by a shuffle, so the same clip of a corpus
+is on the same side on every machine and in every run, whatever else could be decoded there.
+Everything is by group (the artist where known, else the track) except `segment`, which leaks and
+says so. Adding tracks to a corpus makes another corpus: the published lists and test sets stay,
+the parts by hash may take other tracks.
 """
 
 import hashlib
@@ -22,6 +24,9 @@ Part = Literal["train", "valid", "test", "unused"]
 
 TRAIN_SHARE, VALID_SHARE = 0.6, 0.2
 """The rest is the test part."""
+
+SEEN = ("train", "valid")
+"""What a sweep sees, and needs some of."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,16 @@ def assign_parts(corpus: Corpus, clips: pd.DataFrame, protocol: str) -> pd.Serie
         names = ", ".join(entry.name for entry in usable)
         raise CorpusError(f"`--protocol` must be one of {names} for {corpus.task}, not {protocol}")
     parts = chosen.assign(corpus, clips)
-    for part in ("train", "valid"):
+    for part in SEEN:
         if part not in parts:
-            others = [entry.name for entry in usable if not entry.leaky and entry is not chosen]
+            working = [
+                entry.name
+                for entry in usable
+                if not entry.leaky and set(SEEN) <= set(entry.assign(corpus, clips))
+            ]
+            cure = f"try --protocol {' or '.join(working)}" if working else "add more tracks"
             raise CorpusError(
-                f"protocol {protocol} leaves no {part} clips of {corpus.root}; "
-                f"try --protocol {' or '.join(others)}"
+                f"protocol {protocol} leaves no {part} clips of {corpus.root}; {cure}"
             )
     return pd.Series(parts, index=clips.index, dtype="str")
 
@@ -85,8 +94,9 @@ def spread(groups: pd.Series, classes: pd.Series) -> pd.Series:
 
     A plain hash would often leave a part of a small corpus empty, or a class out of it. So the
     groups of a class are ranked by their hash, and rank r of n is put at (r + u) / n, where u is a
-    hash of the class: every stretch of [0, 1) then holds its share of the class to within one
-    group, and the odd ones fall differently in different classes.
+    hash of the class (systematic sampling, Madow & Madow 1944). Every stretch of [0, 1) then holds
+    its share of the class to within one group, so with five groups no fifth is empty; and the odd
+    groups fall differently in different classes, where rounding would give all of them to one part.
 
     Args:
         groups: group of each row.
@@ -119,23 +129,32 @@ def assign_folds(corpus: Corpus, clips: pd.DataFrame, protocol: str, folds: int)
     """
     if folds < 2:
         raise ValueError(f"`folds >= 2` must hold, but got {folds}")
-    parts = assign_parts(corpus, clips, protocol)
-    seen = parts.isin(("train", "valid"))
-    groups = clips["track"] if protocol == "track" else _groups(corpus, clips)
-    places = spread(groups[seen], _classes(corpus, clips)[seen])
-    fold = (groups.map(places) * folds).fillna(-1).astype(int).clip(upper=folds - 1)
-    return fold.where(seen, -1)
+    everything = assign_parts(corpus, corpus.clips, protocol).isin(SEEN)
+    seen = assign_parts(corpus, clips, protocol).isin(SEEN)
+    by = _tracks if protocol == "track" else _groups
+    places = spread(by(corpus, corpus.clips)[everything], _classes(corpus)[everything])
+    fold = (by(corpus, clips)[seen].map(places) * folds).astype(int).clip(upper=folds - 1)
+    if fold.nunique() < folds:
+        raise CorpusError(
+            f"{folds} folds of the {by(corpus, clips)[seen].nunique()} groups of {corpus.root} "
+            "would leave some empty; ask for fewer folds or add more tracks"
+        )
+    return fold.reindex(clips.index, fill_value=-1)
+
+
+def _tracks(_corpus: Corpus, clips: pd.DataFrame) -> pd.Series:
+    return clips["track"]
 
 
 def _groups(corpus: Corpus, clips: pd.DataFrame) -> pd.Series:
     return clips["track"].map(corpus.tracks["group"])
 
 
-def _classes(corpus: Corpus, clips: pd.DataFrame) -> pd.Series:
-    """The class of each clip; all the same for a regression."""
+def _classes(corpus: Corpus) -> pd.Series:
+    """The class of each clip of the corpus; all the same for a regression."""
     if corpus.classes:
-        return clips["label"].astype("str")
-    return pd.Series("", index=clips.index, dtype="str")
+        return corpus.clips["label"].astype("str")
+    return pd.Series("", index=corpus.clips.index, dtype="str")
 
 
 def _by_place(places: pd.Series, train: float, valid: float) -> np.ndarray:
@@ -144,14 +163,13 @@ def _by_place(places: pd.Series, train: float, valid: float) -> np.ndarray:
 
 
 def _by_track(corpus: Corpus, clips: pd.DataFrame) -> np.ndarray:
-    places = spread(clips["track"], _classes(corpus, clips))
+    places = spread(corpus.clips["track"], _classes(corpus))
     return _by_place(clips["track"].map(places), TRAIN_SHARE, VALID_SHARE)
 
 
 def _by_artist(corpus: Corpus, clips: pd.DataFrame) -> np.ndarray:
-    groups = _groups(corpus, clips)
-    places = spread(groups, _classes(corpus, clips))
-    return _by_place(groups.map(places), TRAIN_SHARE, VALID_SHARE)
+    places = spread(_groups(corpus, corpus.clips), _classes(corpus))
+    return _by_place(_groups(corpus, clips).map(places), TRAIN_SHARE, VALID_SHARE)
 
 
 def _by_segment(_corpus: Corpus, clips: pd.DataFrame) -> np.ndarray:
@@ -163,11 +181,14 @@ def _by_segment(_corpus: Corpus, clips: pd.DataFrame) -> np.ndarray:
 
 def _mediaeval2015(corpus: Corpus, clips: pd.DataFrame) -> np.ndarray:
     """The benchmark's test set is the 58 full-length songs; the others are ours to split."""
-    test = clips["track"].astype(int).between(2001, 2058).to_numpy()
-    groups = _groups(corpus, clips)
-    places = spread(groups[~test], _classes(corpus, clips)[~test])
-    known = np.where(groups.map(places) < 0.8, "train", "valid")
-    return np.where(test, "test", known)
+    open_clips = ~_is_full_length(corpus.clips)
+    places = spread(_groups(corpus, corpus.clips)[open_clips], _classes(corpus)[open_clips])
+    known = np.where(_groups(corpus, clips).map(places) < 0.8, "train", "valid")
+    return np.where(_is_full_length(clips), "test", known)
+
+
+def _is_full_length(clips: pd.DataFrame) -> pd.Series:
+    return pd.to_numeric(clips["track"], errors="coerce").between(2001, 2058)
 
 
 def _emomusic(_corpus: Corpus, clips: pd.DataFrame) -> np.ndarray:

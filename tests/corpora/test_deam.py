@@ -1,9 +1,13 @@
+import re
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from fourier.corpora import assign_parts, load_corpus, load_deam
 from fourier.errors import CorpusError
+from fourier.features.pcm import open_pcm
 
 ZIPPED = "DEAM_Annotations/annotations/annotations averaged per song"
 DYNAMIC = "dynamic (per second annotations)"
@@ -70,10 +74,48 @@ def test_a_clip_that_is_annotated_in_part_is_left_out_and_counted(tmp_path):
     assert corpus.left_out.to_numpy().tolist() == [["3 @ 20.0 s", "annotated in part"]]
 
 
+@pytest.mark.parametrize(
+    ("first", "end", "reason"),
+    [(10, 20, "a gap in the annotation"), (11, 20, "annotated in part"), (0, 10, None)],
+)
+def test_a_gap_amid_a_song_is_counted_also_where_it_takes_a_whole_clip(
+    first, end, reason, tmp_path
+):
+    gap = [0.1] * 61
+    gap[first:end] = [np.nan] * (end - first)
+    start = 15.0 + first // 10 * 5
+    corpus = load_deam(write_deam(tmp_path, wide({3: gap})))
+    assert start not in corpus.clips["start"].tolist()
+    reason = reason or "a gap in the annotation"
+    assert corpus.left_out.to_numpy().tolist() == [[f"3 @ {start} s", reason]]
+
+
+def test_where_one_dimension_ends_earlier_the_clips_that_it_lacks_are_counted(tmp_path):
+    root = write_deam(tmp_path, wide({3: [0.1] * 61}), wide({3: [0.1] * 41}))
+    corpus = load_deam(root)
+    assert corpus.clips["start"].tolist() == [15, 20, 25, 30]
+    assert corpus.left_out["item"].tolist() == ["3 @ 35.0 s", "3 @ 40.0 s"]
+
+
+def test_a_song_without_a_whole_clip_is_no_track(tmp_path):
+    corpus = load_deam(write_deam(tmp_path, wide({2: [], 3: [0.1] * 5, 4: [0.1] * 61})))
+    assert corpus.tracks.index.tolist() == ["4"]
+    assert corpus.left_out.to_numpy().tolist() == [
+        ["2", "no annotation"],
+        ["3 @ 15.0 s", "annotated in part"],
+    ]
+    with pytest.raises(CorpusError, match="no clip that is annotated whole; unpack"):
+        load_deam(write_deam(tmp_path / "none", wide({3: [0.1] * 5})))
+
+
 LAYOUTS = {
     "the zips as they unpack": {},
     "side by side": {"tables": ".", "songs": "MEMD_audio"},
     "audio and tables together": {"tables": ".", "songs": "."},
+    "in a folder of a name with brackets": {
+        "tables": f"DEAM [1802] (full release)/{ZIPPED}/{DYNAMIC}",
+        "songs": "DEAM [1802] (full release)/DEAM_audio/MEMD_audio",
+    },
     "one folder deeper": {"tables": f"deam/{ZIPPED}/{DYNAMIC}", "songs": "deam/MEMD_audio"},
 }
 
@@ -86,6 +128,61 @@ def test_every_layout_is_the_same_corpus(layout, tmp_path):
     assert other.digest == usual.digest
     assert len(other.clips) == 12
     assert all((other.root / path).is_file() for path in other.tracks["path"])
+
+
+def test_folders_behind_links_are_found_and_loops_do_no_harm(tmp_path):
+    write_deam(tmp_path / "disk", wide({3: [0.1] * 61}))
+    root = tmp_path / "data"
+    root.mkdir()
+    for name in ("DEAM_audio", "DEAM_Annotations"):
+        (root / name).symlink_to(tmp_path / "disk" / name)
+    (root / "again").symlink_to(root)
+    corpus = load_deam(root)
+    assert (len(corpus.clips), len(corpus.left_out)) == (6, 0)
+    assert corpus.digest == load_deam(tmp_path / "disk").digest
+
+
+def test_two_corpora_side_by_side_are_not_mixed(tmp_path):
+    write_deam(tmp_path / "a", wide({3: [0.1] * 61}))
+    write_deam(tmp_path / "b", wide({5: [0.2] * 61}))
+    with pytest.raises(CorpusError, match=r"valence\.csv differ; name the folder"):
+        load_deam(tmp_path)
+
+
+def test_copies_of_the_tables_do_no_harm_and_the_released_ones_win(tmp_path):
+    root = write_deam(tmp_path, wide({3: [0.1] * 61}))
+    write_deam(root, wide({3: [0.9] * 61}), tables="edited", audio=[])
+    write_deam(root / "copy", wide({3: [0.1] * 61}), audio=[])
+    np.testing.assert_allclose(load_deam(root).clips["arousal"], 0.1)
+
+
+def test_a_song_in_two_files_counts_once(tmp_path):
+    root = write_deam(tmp_path, wide({3: [0.1] * 61}))
+    (root / "DEAM_audio/MEMD_audio/3.wav").write_bytes(b"song 3 again")
+    corpus = load_deam(root)
+    assert corpus.tracks["path"].tolist() == ["DEAM_audio/MEMD_audio/3.mp3"]
+    assert corpus.left_out.to_numpy().tolist() == [
+        ["DEAM_audio/MEMD_audio/3.wav", "another file of the same song is used"]
+    ]
+
+
+def test_numbered_files_of_other_collections_are_no_songs_of_deam(tmp_path):
+    root = write_deam(tmp_path, wide({3: [0.1] * 61, 7: [0.1] * 61}), audio=[3])
+    (root / "fma").mkdir()
+    (root / "fma" / "000007.mp3").write_bytes(b"not song 7")
+    corpus = load_deam(root)
+    assert corpus.tracks.index.tolist() == ["3"]
+    assert corpus.left_out.to_numpy().tolist() == [["7", "no audio"]]
+
+
+def test_audio_that_cannot_be_read_is_left_to_decoding_and_is_not_fatal(tmp_path):
+    corpus = load_deam(write_deam(tmp_path, wide({3: [0.1] * 61, 5: [0.1] * 61})))
+    (tmp_path / "DEAM_audio/MEMD_audio/5.mp3").unlink()
+    assert len(corpus.digest) == 16
+    (tmp_path / "DEAM_audio/MEMD_audio/5.mp3").symlink_to("/nowhere")
+    assert ["DEAM_audio/MEMD_audio/5.mp3", "not a file"] in load_deam(
+        tmp_path
+    ).left_out.to_numpy().tolist()
 
 
 def test_a_byte_of_audio_or_a_label_makes_another_corpus(tmp_path):
@@ -141,6 +238,23 @@ def test_artists_group_songs_whatever_tabs_stand_around_them(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty; unpack"),
+        ("song_id,Artist\n3,Björk\n".encode("latin-1"), "cannot be read as a table"),
+        (b"id,Artist\n3,x\n", "no column `song_id`"),
+        (b"song_id,Who\n3,x\n", "no column `Artist`"),
+    ],
+    ids=["empty", "not UTF-8", "no id", "no artist"],
+)
+def test_artists_that_cannot_be_read_are_an_error_and_not_unknown(content, words, tmp_path):
+    root = write_deam(tmp_path, wide({3: [0.1] * 61}))
+    (root / "songs_info.csv").write_bytes(content)
+    with pytest.raises(CorpusError, match=words):
+        load_deam(root)
+
+
 def test_what_has_no_partner_is_left_out_with_its_reason(tmp_path):
     arousal, valence = (
         wide({i: [0.1] * 61 for i in (2, 3, 4)}),
@@ -164,16 +278,45 @@ def _cell(row, column, value):
 BROKEN = {
     "no id column": (wide({3: [0.1] * 61}).rename(columns={"song_id": "id"}), "`song_id`"),
     "no sample column": (pd.DataFrame({"song_id": [3]}), "`sample_15000ms`"),
-    "an id twice": (pd.concat([wide({3: [0.1] * 61})] * 2), "song 3 twice"),
-    "an id that is none": (_cell(0, "song_id", "three"), "'three' is not an id"),
-    "text in a cell": (_cell(1, "sample_15500ms", "loud"), "song 5, `sample_15500ms`: 'loud'"),
-    "a label outside": (_cell(0, "sample_16000ms", 1.5), "song 3, `sample_16000ms`"),
+    "an id twice": (pd.concat([wide({3: [0.1] * 61})] * 2), "row 3: song 3 is there twice"),
+    "an id that is none": (_cell(1, "song_id", "three"), "row 3: `song_id` 'three' is not an id"),
+    "text in a cell": (_cell(1, "sample_15500ms", "loud"), "row 3, `sample_15500ms`: 'loud' is"),
+    "a label outside": (
+        _cell(0, "sample_16000ms", 1.5),
+        "row 2, `sample_16000ms`: 1.5 lies outside",
+    ),
     "an infinity": (_cell(0, "sample_16000ms", "inf"), "lies outside [-1, 1]"),
     "a column twice": (
         wide({3: [0.1] * 61}).assign(x=0.1).rename(columns={"x": "sample_15000ms"}),
-        "`sample_15000ms.1` twice",
+        "the column `sample_15000ms` twice",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("last_row", "words"),
+    [
+        ("5" + ",0.1" * 62, r"row 3: 63 cells under 62 columns; mend it"),
+        ('5,"' + "0" * 200_000, "cannot be read as a table: field larger than field limit"),
+    ],
+    ids=["a row too long", "a quote left open"],
+)
+def test_rows_that_do_not_fit_the_header_are_refused(last_row, words, tmp_path):
+    root = write_deam(tmp_path, wide({3: [0.1] * 61}))
+    path = next(root.rglob("arousal.csv"))
+    path.write_text(path.read_text() + last_row)
+    with pytest.raises(CorpusError, match=words):
+        load_deam(root)
+
+
+def test_short_rows_empty_lines_and_ids_from_spreadsheets_are_read(tmp_path):
+    root = write_deam(tmp_path, wide({3: [0.1] * 61}), audio=[3, 5])
+    for path in root.rglob("*.csv"):
+        path.write_text(path.read_text() + "\n 5.0" + ", 0.2" * 10 + ",NA\n\n")
+    clips = load_deam(root).clips
+    assert clips[clips["track"] == "5"][["start", "arousal"]].round(9).to_numpy().tolist() == [
+        [15, 0.2]
+    ]
 
 
 @pytest.mark.parametrize(("table", "words"), BROKEN.values(), ids=BROKEN)
@@ -186,6 +329,7 @@ def test_a_table_that_is_not_one_is_refused_by_file_row_and_column(table, words,
     assert words in str(error.value)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+    assert re.search(r"; (mend it|remove one|unpack)", str(error.value))
 
 
 def test_a_missing_an_empty_and_an_audioless_folder_are_one_line_each(tmp_path):
@@ -216,4 +360,32 @@ def test_the_real_songs_give_forty_two_clips(real_data):
     assert (corpus.name, len(corpus.tracks), len(corpus.clips)) == ("deam", 7, 42)
     assert corpus.left_out["reason"].value_counts().to_dict() == {"no audio": 737}
     assert corpus.tracks.loc["3", "group"] == "Kevin MacLeod"
+    assert corpus.clips["start"].unique().tolist() == [15, 20, 25, 30, 35, 40]
     assert corpus.clips[["valence", "arousal"]].abs().max().max() < 1
+
+
+@pytest.mark.realdata
+def test_the_real_labels_are_means_of_the_files_cells(real_data):
+    corpus = load_corpus(real_data / "deam-mini")
+    for name in ("valence", "arousal"):
+        table = pd.read_csv(next((real_data / "deam-mini").rglob(f"{name}.csv")), index_col=0)
+        cells = table.loc[17, [f"sample_{20000 + 500 * i}ms" for i in range(10)]]
+        clip = corpus.clips.query("track == '17' and start == 20")
+        assert clip[name].item() == pytest.approx(cells.mean())
+
+
+@pytest.mark.realdata
+def test_a_corpus_of_odd_files_never_crashes(real_data, tmp_path, own_cache):
+    paths = sorted((real_data / "odd-audio").iterdir())
+    root = write_deam(tmp_path, wide({i: [0.1] * 61 for i in range(len(paths) + 1)}), audio=[])
+    for i, path in enumerate(paths):
+        shutil.copy(path, root / "DEAM_audio/MEMD_audio" / f"{i}{path.suffix}")
+    whole = root / "DEAM_audio/MEMD_audio" / f"{len(paths)}.mp3"  # the odd ones end too early
+    shutil.copy(real_data / "deam-mini/DEAM_audio/MEMD_audio/3.mp3", whole)
+    corpus = load_corpus(root)
+    assert len(corpus.tracks) == len(paths) + 1
+    store = open_pcm(corpus, own_cache, jobs=1)
+    used = set(store.clips["track"])
+    listed = {item.split(" @ ")[0] for item in store.left_out["item"]}
+    assert whole.stem in used
+    assert used | listed == set(corpus.tracks.index)

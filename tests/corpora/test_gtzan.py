@@ -3,7 +3,9 @@ import pytest
 import soundfile
 
 from fourier.corpora import load_corpus, load_gtzan
+from fourier.corpora.gtzan import GENRES
 from fourier.errors import CorpusError
+from fourier.features.pcm import open_pcm
 
 
 def write_gtzan(root, tracks=2, folder="genres_original", genres=("blues", "rock"), suffix=".wav"):
@@ -15,7 +17,10 @@ def write_gtzan(root, tracks=2, folder="genres_original", genres=("blues", "rock
     return root
 
 
-@pytest.mark.parametrize("folder", ["genres", "genres_original", "Data/genres_original", "."])
+@pytest.mark.parametrize(
+    "folder",
+    ["genres", "genres_original", "Data/genres_original", ".", "music/gtzan [2002]/genres"],
+)
 @pytest.mark.parametrize("suffix", [".wav", ".au"])
 def test_every_layout_and_both_formats_are_found(folder, suffix, tmp_path):
     corpus = load_corpus(write_gtzan(tmp_path, folder=folder, suffix=suffix))
@@ -45,7 +50,7 @@ def test_a_track_in_both_formats_counts_once(tmp_path):
     corpus = load_gtzan(tmp_path)
     assert corpus.tracks.loc["blues.00001", "path"].endswith(".wav")
     assert corpus.left_out.to_numpy().tolist() == [
-        ["blues/blues.00001.au", "the same track as .wav"]
+        ["blues/blues.00001.au", "another file of the same track is used"]
     ]
 
 
@@ -63,12 +68,76 @@ def test_folders_without_genres_or_audio_are_one_line_each(tmp_path):
     with pytest.raises(CorpusError, match="holds no genres/ or genres_original/"):
         load_gtzan(tmp_path)
     (tmp_path / "genres" / "rock").mkdir(parents=True)
-    with pytest.raises(CorpusError, match=r"holds no \.wav or \.au file"):
+    (tmp_path / "genres" / "rock" / "rock.00000.mp3").write_bytes(b"x")
+    with pytest.raises(CorpusError, match=r"with \.wav or \.au files .*`fourier demo DIR`$"):
         load_gtzan(tmp_path)
+
+
+def test_the_classes_are_gtzans_ten_in_alphabetical_order(tmp_path):
+    corpus = load_gtzan(write_gtzan(tmp_path, tracks=1, genres=reversed(GENRES)))
+    assert corpus.classes == GENRES == tuple(sorted(GENRES))
+    labels = corpus.clips.drop_duplicates("track").set_index("track")["label"]
+    assert [labels[f"{genre}.00000"] for genre in GENRES] == list(range(10))
+
+
+def test_folders_of_other_names_are_classes_by_their_names(tmp_path):
+    corpus = load_corpus(write_gtzan(tmp_path, folder="genres", genres=("techno", "ambient")))
+    assert corpus.classes == ("ambient", "techno")
+
+
+def test_a_single_folder_named_like_a_genre_is_no_corpus(tmp_path):
+    with pytest.raises(CorpusError, match="holds neither DEAM"):
+        load_corpus(write_gtzan(tmp_path, folder=".", genres=("rock",)))
+
+
+def test_files_named_alike_in_two_genres_are_two_tracks(tmp_path):
+    write_gtzan(tmp_path)
+    for genre in ("blues", "rock"):
+        folder = tmp_path / "genres_original" / genre
+        (folder / f"{genre}.00001.wav").rename(folder / "1.wav")
+    tracks = load_gtzan(tmp_path).tracks
+    assert tracks.index.tolist() == ["blues.00000", "blues.1", "rock.00000", "rock.1"]
+
+
+def test_what_is_beside_the_tracks_is_listed(tmp_path):
+    folder = write_gtzan(tmp_path) / "genres_original"
+    (folder / "covers").mkdir()
+    (folder / "covers" / "a.png").write_bytes(b"x")
+    (folder / "loose.wav").write_bytes(b"x")
+    (folder / "rock" / "rock.00002.wav").symlink_to("/nowhere/rock.00002.wav")
+    assert sorted(load_gtzan(tmp_path).left_out.to_numpy().tolist()) == [
+        ["covers/", "no .wav or .au in it"],
+        ["loose.wav", "in no genre's folder"],
+        ["rock/rock.00002.wav", "not a file"],
+    ]
+
+
+def test_the_nearest_of_several_is_read_and_two_as_near_are_an_error(tmp_path):
+    write_gtzan(tmp_path / "a")
+    write_gtzan(tmp_path / "a/copies/older", genres=("jazz", "pop"))
+    assert load_gtzan(tmp_path).classes == ("blues", "rock")
+    write_gtzan(tmp_path / "b")
+    with pytest.raises(CorpusError, match=r"holds GTZAN twice; name .*/a/.* or .*/b/"):
+        load_gtzan(tmp_path)
+
+
+def test_jazz_00054_is_listed_and_left_to_decoding(tmp_path, own_cache):
+    folder = tmp_path / "genres"
+    for genre in ("blues", "jazz"):
+        (folder / genre).mkdir(parents=True)
+        soundfile.write(folder / genre / f"{genre}.00000.wav", np.zeros(66_150), 22_050)
+    (folder / "jazz" / "jazz.00054.wav").write_bytes(b"\0" * 1000)
+    corpus = load_gtzan(tmp_path)
+    assert (corpus.clips["track"] == "jazz.00054").sum() == 10
+    store = open_pcm(corpus, own_cache, jobs=1)
+    assert store.clips["track"].tolist() == ["blues.00000", "jazz.00000"]
+    assert "jazz.00054" in store.left_out["item"].str.cat(sep=" ")
 
 
 @pytest.mark.realdata
 def test_the_real_tracks_are_sixty_of_ten_genres(real_data):
     corpus = load_corpus(real_data / "gtzan-mini")
     assert (corpus.name, len(corpus.tracks), len(corpus.classes)) == ("gtzan", 60, 10)
+    assert (len(corpus.clips), corpus.classes) == (600, GENRES)
+    assert corpus.clips["label"].value_counts().unique().tolist() == [60]
     assert len(corpus.left_out) == 0

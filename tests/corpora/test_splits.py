@@ -1,3 +1,4 @@
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -114,11 +115,76 @@ def test_the_published_lists_have_the_published_sizes():
     }
 
 
-def test_losing_a_clip_moves_no_other():
-    for protocol in ("fault-filtered", "segment"):
-        parts = assign_parts(GTZAN, GTZAN.clips, protocol)
-        fewer = GTZAN.clips.drop(index=[0, 7, 30])
-        assert assign_parts(GTZAN, fewer, protocol).equals(parts.drop(index=[0, 7, 30]))
+@pytest.mark.parametrize(
+    ("corpus", "protocol"),
+    [
+        (corpus, name)
+        for corpus in (GTZAN, DEAM)
+        for name in PROTOCOLS
+        if corpus.task in PROTOCOLS[name].tasks
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.task,
+)
+def test_what_does_not_decode_moves_nothing_else(corpus, protocol):
+    parts = assign_parts(corpus, corpus.clips, protocol)
+    tracks = corpus.tracks.index[::5]
+    fewer = corpus.clips[~corpus.clips["track"].isin(tracks)].drop(index=[4, 7])
+    assert assign_parts(corpus, fewer, protocol).equals(parts.loc[fewer.index])
+
+
+def test_more_tracks_move_none_under_the_published_lists():
+    for corpus, protocol in ((GTZAN, "fault-filtered"), (DEAM, "emomusic")):
+        ids = corpus.tracks.index.tolist()
+        more = [f"rock.{i:05d}" for i in range(20, 50)] if corpus is GTZAN else range(200, 260)
+        larger = make_corpus(corpus.task, [*ids, *more])
+        before = assign_parts(corpus, corpus.clips, protocol).to_list()
+        after = assign_parts(larger, larger.clips, protocol)[larger.clips["track"].isin(ids)]
+        assert after.to_list() == before
+
+
+def test_more_songs_keep_the_test_songs_of_mediaeval2015():
+    larger = make_corpus("deam", [*DEAM.tracks.index, *range(300, 360)])
+    parts = assign_parts(larger, larger.clips, "mediaeval2015")
+    assert set(larger.clips["track"][parts == "test"]) == {str(i) for i in range(2001, 2011)}
+
+
+def test_mediaeval2015_validates_on_a_fifth_of_the_groups_that_are_not_tested():
+    parts = assign_parts(DEAM, DEAM.clips, "mediaeval2015")
+    groups = DEAM.clips["track"].map(DEAM.tracks["group"])[parts != "test"]
+    by_group = parts[parts != "test"].groupby(groups).agg(["nunique", "first"])
+    assert (by_group["nunique"] == 1).all()
+    assert (by_group["first"] == "valid").sum() in (6, 7)  # of 34
+
+
+REPETITIONS = {
+    "jazz": "33 51, 34 53, 35 55, 36 58, 37 60, 38 62, 39 65, 40 67, 42 68, 43 69, 44 70, 45 71",
+    "reggae": "3 54, 5 56, 8 57, 10 60, 13 58, 41 69, 73 74, 80 81",
+    "disco": "50 51, 50 70, 51 70, 55 60, 55 89, 60 89, 71 74, 98 99",
+    "metal": "4 13, 34 94, 40 61",
+    "hiphop": "39 45, 76 78",
+}
+
+
+def test_of_the_exact_repetitions_that_sturm_found_fault_filtered_keeps_at_most_one():
+    pairs = [
+        [f"{genre}.{int(i):05d}" for i in pair.split()]
+        for genre, listed in REPETITIONS.items()
+        for pair in listed.split(",")
+    ]
+    tracks = sorted({track for pair in pairs for track in pair} | {"blues.00029", "blues.00000"})
+    corpus = make_corpus("gtzan", tracks, clips_each=1)
+    parts = assign_parts(corpus, corpus.clips, "fault-filtered")
+    kept = set(corpus.clips["track"][parts != "unused"])
+    assert not [pair for pair in pairs if kept >= set(pair)]
+
+
+def test_the_published_songs_for_training_and_validation_share_no_artist():
+    text = resources.files("fourier.corpora").joinpath("published", "emomusic_504_115_125.csv")
+    with text.open(encoding="utf-8") as file:
+        table = pd.read_csv(file, dtype=str)
+    artists = {part: set(rows["artist"]) for part, rows in table.groupby("split")}
+    assert not artists["train"] & artists["valid"]
+    assert len(artists["train"] & artists["test"]) == 43
 
 
 def test_a_protocol_of_another_task_names_those_of_this_one():
@@ -128,10 +194,36 @@ def test_a_protocol_of_another_task_names_those_of_this_one():
         assign_parts(DEAM, DEAM.clips, "random")
 
 
-def test_a_protocol_that_leaves_nothing_to_train_on_names_one_that_does():
-    corpus = make_corpus("gtzan", ["jazz.90000", "rock.90000"])
-    with pytest.raises(CorpusError, match="leaves no train clips .* try --protocol track"):
-        assign_parts(corpus, corpus.clips, "fault-filtered")
+@pytest.mark.parametrize(
+    ("task", "tracks", "protocol", "words"),
+    [
+        (
+            "gtzan",
+            [f"{genre}.{i}" for genre in ("jazz", "rock") for i in range(90_000, 90_006)],
+            "fault-filtered",
+            r"leaves no train clips of data; try --protocol track$",
+        ),
+        (
+            "deam",
+            range(2001, 2011),
+            "mediaeval2015",
+            r"no train .* try --protocol artist or track$",
+        ),
+        (
+            "deam",
+            range(1500, 1510),
+            "emomusic",
+            r"no train .* try --protocol mediaeval2015 or artist or track$",
+        ),
+        ("deam", [3], "track", r"leaves no (train|valid) clips of data; add more tracks$"),
+    ],
+)
+def test_a_protocol_that_leaves_nothing_to_train_on_names_those_that_work(
+    task, tracks, protocol, words
+):
+    corpus = make_corpus(task, tracks)
+    with pytest.raises(CorpusError, match=words):
+        assign_parts(corpus, corpus.clips, protocol)
 
 
 def test_folds_cover_all_but_the_test_part_and_part_no_track():
@@ -142,6 +234,27 @@ def test_folds_cover_all_but_the_test_part_and_part_no_track():
     assert (folds.groupby(GTZAN.clips["track"]).nunique() == 1).all()
     with pytest.raises(ValueError, match="`folds >= 2` must hold, but got 1"):
         assign_folds(GTZAN, GTZAN.clips, "track", 1)
+
+
+def test_folds_are_by_artist_even_in_size_and_mixed_in_class():
+    folds = assign_folds(DEAM, DEAM.clips, "mediaeval2015", 5)
+    artists = DEAM.clips["track"].map(DEAM.tracks["group"])
+    assert (folds[folds >= 0].groupby(artists).nunique() == 1).all()
+    assert set(artists[folds >= 0].groupby(folds).nunique()) == {6, 7}
+    folds = assign_folds(GTZAN, GTZAN.clips, "track", 4)
+    table = pd.crosstab(GTZAN.clips["label"], folds)[[0, 1, 2, 3]] / 3
+    assert table.isin([3, 4, 5]).all().all()
+
+
+def test_folds_stay_where_they_are_when_something_does_not_decode():
+    folds = assign_folds(GTZAN, GTZAN.clips, "track", 4)
+    fewer = GTZAN.clips[GTZAN.clips["track"] != "jazz.00003"]
+    assert assign_folds(GTZAN, fewer, "track", 4).equals(folds.loc[fewer.index])
+
+
+def test_more_folds_than_groups_are_an_error():
+    with pytest.raises(CorpusError, match=r"40 folds of the \d+ groups .* ask for fewer"):
+        assign_folds(DEAM, DEAM.clips, "artist", 40)
 
 
 def test_the_summary_counts_what_is_used_and_joins_like_reasons():
@@ -166,3 +279,19 @@ def test_the_real_tracks_are_split_as_published(real_data):
     parts = assign_parts(corpus, corpus.clips, "fault-filtered")
     tracks = parts.groupby(corpus.clips["track"]).first().value_counts().to_dict()
     assert tracks == {"train": 23, "valid": 31, "unused": 5, "test": 1}
+
+
+@pytest.mark.realdata
+def test_six_real_tracks_of_a_genre_fill_every_part(real_data):
+    corpus = load_corpus(real_data / "gtzan-mini")
+    parts = assign_parts(corpus, corpus.clips, "track")
+    table = pd.crosstab(corpus.clips["label"], parts.to_numpy()) / 10
+    assert (table[["train", "valid", "test"]] >= 1).all().all()
+    assert (table["train"].isin([3, 4])).all()
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("protocol", ["track", "artist"])
+def test_seven_real_songs_fill_every_part(real_data, protocol):
+    corpus = load_corpus(real_data / "deam-mini")
+    assert set(assign_parts(corpus, corpus.clips, protocol)) == {"train", "valid", "test"}
