@@ -106,32 +106,22 @@ def fit(
     held_out = split.valid.cpu()
     truth, held_out_tracks = targets.cpu()[held_out], tracks[held_out.numpy()]
     history: list[dict[str, float]] = []
-    best: _Best | None = None
+    best = _Best(0, task.worst, {}, np.empty((0, task.outputs), dtype=np.float32))
     with _seeded(features.device, config.seed):
         model = build().to(features.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        learner = _Learner(model, features, targets, split.train, config, task)
+        learner = _Learner(model, features, targets, split, config, task)
         for epoch in range(config.epochs):
             began = time.perf_counter()
             metrics = learner.learn(epoch)
-            predictions = predict(
-                model,
-                features,
-                split.valid,
-                precision=config.precision,
-                batch_size=config.batch_size,
-            )
-            if not np.isfinite(predictions).all():
-                raise TrainingDiverged(f"predictions are not finite after epoch {epoch}")
+            predictions = learner.predict(epoch)
             metrics |= task.evaluate(predictions, truth, held_out_tracks)
             metrics["epoch_seconds"] = time.perf_counter() - began
             history.append(metrics)
-            if best is None or task.improves(metrics["objective"], best.objective):
+            if task.improves(metrics["objective"], best.objective):
                 best = _Best(epoch, metrics["objective"], _copy_state(model), predictions)
             stop = report is not None and report(epoch, metrics)
             if stop or (config.patience and epoch - best.epoch >= config.patience):
                 break
-    if best is None:
-        raise ValueError(f"`epochs >= 1` must hold, but got {config.epochs}")
     return Result(
         metrics=history[best.epoch],
         best_epoch=best.epoch,
@@ -159,17 +149,17 @@ class _Learner:
         model: nn.Module,
         features: Tensor,
         targets: Tensor,
-        rows: Tensor,
+        split: Split,
         config: TrainingConfig,
         task: Task,
     ) -> None:
         self._model, self._features, self._config, self._task = model, features, config, task
         self._device = features.device
-        self._rows = rows.to(self._device)
+        self._rows, self._held_out = split.train.to(self._device), split.valid.to(self._device)
         # Only these: elsewhere the targets may be blank.
         known = targets.to(self._device).index_select(0, self._rows)
         self._targets = task.prepare(known, mixable=bool(config.mixup))
-        self._sizes = batch_sizes(len(rows), config.batch_size)
+        self._sizes = batch_sizes(len(self._rows), config.batch_size)
         # Two sources, so that the order of clips does not depend on the augmentation.
         self._order, self._chance = np.random.default_rng(config.seed).spawn(2)
         self._augmentation = Augmentation(config, features, self._rows)
@@ -195,6 +185,19 @@ class _Learner:
             value = losses[~np.isfinite(losses)][0]
             raise TrainingDiverged(f"the loss became {value} in epoch {epoch}")
         return {"train_loss": float(np.average(losses, weights=sizes)), "lr": lrs[-1]}
+
+    def predict(self, epoch: int) -> npt.NDArray[np.float32]:
+        """Outputs for the validation clips, as the network is after an epoch."""
+        predictions = predict(
+            self._model,
+            self._features,
+            self._held_out,
+            precision=self._config.precision,
+            batch_size=self._config.batch_size,
+        )
+        if not np.isfinite(predictions).all():
+            raise TrainingDiverged(f"predictions are not finite after epoch {epoch}")
+        return predictions
 
     def _step(
         self, rows: Tensor, target: Tensor, noise: Noise | None, lr: float, momentum: float

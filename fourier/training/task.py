@@ -4,6 +4,7 @@ Two kinds: `Regression` (DEAM: valence and arousal) and `Classification` (GTZAN:
 where the targets come from (`fourier.corpora`) and how they are learned (`fourier.training.fit`).
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -71,6 +72,11 @@ class Task(ABC):
     def improves(self, value: float, best: float) -> bool:
         """Whether an objective's value is strictly better than another."""
         return value < best if self.direction == "minimize" else value > best
+
+    @property
+    def worst(self) -> float:
+        """What every value of the objective improves on."""
+        return math.inf if self.direction == "minimize" else -math.inf
 
     def check_loss(self, loss: str) -> None:
         """Raise ValueError, naming the legal losses, unless this task can learn with the loss."""

@@ -88,6 +88,7 @@ def test_any_metric_can_be_the_objective_and_errors_are_minimised(task, name):
     assert chosen.improves(0.1, 0.2) is falls
     assert chosen.improves(0.2, 0.1) is not falls
     assert not chosen.improves(0.2, 0.2)
+    assert chosen.improves(1e30 if falls else -1e30, chosen.worst)
     values = chosen.evaluate(*(moods() if task is MOODS else genres()))
     if not name.endswith("accuracy"):
         assert values["objective"] == values[name]
