@@ -1,6 +1,6 @@
 """Toy problems that a network of a few weights learns in a second."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,15 @@ from fourier.training import Classification, Regression, Result, Split, Task, fi
 
 CLASSES = ("blues", "disco", "jazz", "metal")
 BANDS, FRAMES = 8, 12
+
+
+@pytest.fixture(autouse=True, scope="package")
+def one_thread() -> Iterator[None]:
+    """Networks this small only wait for one another on several threads, the more on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @dataclass
