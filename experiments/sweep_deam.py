@@ -66,7 +66,7 @@ def space() -> Space:
     """The search space with its first trial."""
     from fourier.search.sweep import Space
 
-    return Space(suggest=suggest, first=[FIRST_NETWORK], epochs=30)
+    return Space(suggest=suggest, first=[FIRST_NETWORK])
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def space() -> Space:
     """The search space with its first trial."""
     from fourier.search.sweep import Space
 
-    return Space(suggest=suggest, first=[NOTEBOOK], epochs=30)
+    return Space(suggest=suggest, first=[NOTEBOOK])
 
 
 if __name__ == "__main__":

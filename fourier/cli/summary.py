@@ -23,7 +23,7 @@ def print_plan(
     from fourier.training import describe_device
 
     corpus = experiment.corpus
-    if corpus.name.endswith("-demo"):
+    if corpus.is_demo:
         console.print(
             "[yellow]Demo corpus[/yellow]: synthesised music, to try things out; "
             "its numbers say nothing about real music. Name yours with --data DIR.",

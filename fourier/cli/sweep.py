@@ -15,7 +15,7 @@ from fourier.cli.guard import Interruption, guarded, usage_errors
 from fourier.cli.options import SweepOptions, parse_sweep
 
 if TYPE_CHECKING:
-    from fourier.cli.show import Screen
+    from fourier.cli.show import Screen, Worker
     from fourier.corpora import Corpus
     from fourier.search.sweep import Space, Sweep
     from fourier.search.watch import Watcher
@@ -170,7 +170,7 @@ def open_sweep(
         storage=options.storage,
         sampler=options.sampler,
         pruner=options.pruner,
-        epochs=options.epochs or space.epochs,
+        epochs=options.epochs or space.epochs_on(corpus),
         seed=options.seed,
     )
     return Sweep.open(experiment, space, plan, watcher)

@@ -51,6 +51,11 @@ class Corpus:
     missing_samples: int = 0
 
     @property
+    def is_demo(self) -> bool:
+        """Whether it is synthesised, and says nothing about real music."""
+        return self.name.endswith("-demo")
+
+    @property
     def samples_per_clip(self) -> int:
         """Samples in a clip at the corpus's rate."""
         return round(self.sample_rate * self.clip_seconds)

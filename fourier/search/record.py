@@ -200,7 +200,7 @@ def _study_tags(shared: SharedStudy, experiment: Experiment) -> dict[str, str]:
     }
     if protocol.leaky:
         tags["fourier.leaky"] = "true"
-    if experiment.corpus.name.endswith("-demo"):
+    if experiment.corpus.is_demo:
         tags["fourier.demo"] = "true"
     return tags
 

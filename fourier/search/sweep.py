@@ -14,6 +14,7 @@ import pandas as pd
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
 from fourier.config import TrialConfig
+from fourier.corpora import Corpus
 from fourier.search.plots import write_plots
 from fourier.search.record import StudyRecord
 from fourier.search.storage import open_storage
@@ -39,11 +40,17 @@ class Space:
         suggest: draws a configuration from a trial; epochs and seed are set by the sweep.
         first: parameters of the first trials: known points to start from, the seed's among them.
         epochs: epochs of a trial at most, unless the command line says otherwise.
+        demo_epochs: the same on a demo corpus, where a first look shall take minutes.
     """
 
     suggest: Suggest
     first: Sequence[Mapping[str, Any]]
-    epochs: int
+    epochs: int = 30
+    demo_epochs: int = 10
+
+    def epochs_on(self, corpus: Corpus) -> int:
+        """Epochs of a trial at most on this corpus, unless the command line says otherwise."""
+        return self.demo_epochs if corpus.is_demo else self.epochs
 
     def start(self) -> TrialConfig:
         """The configuration of the first trial."""
