@@ -17,7 +17,7 @@ BANDS, FRAMES = 8, 12
 
 @pytest.fixture(autouse=True, scope="package")
 def one_thread() -> Iterator[None]:
-    """Networks this small only wait for one another on several threads, the more on a busy machine."""
+    """Small networks on several threads mostly wait, the more on a busy machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
