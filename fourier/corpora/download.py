@@ -124,7 +124,7 @@ def fetch(
         with FileLock(workplace / "lock", timeout=0):
             if not _is_there(source, folder):
                 paths = _fetch_archives(source, urls, workplace, progress)
-                _unpack(source, paths, workplace / "unpacked", folder)
+                _unpack(source, paths, workplace / ".unpacked", folder)
             shutil.rmtree(workplace)
     except Timeout:
         raise DownloadError(

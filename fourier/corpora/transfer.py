@@ -89,7 +89,7 @@ def _open(url: str, part: Path, silence_seconds: float) -> Any:
     """A response that continues the part (206) or begins anew (200); None if nothing is missing."""
     version = _read_notes(part)
     have = part.stat().st_size if part.exists() else 0
-    if version is None or have > version.size:
+    if version is None:
         return _request(url, {}, silence_seconds)
     if have == version.size:
         return None

@@ -29,11 +29,13 @@ class Shop:
     etag: str | None = '"one"'
     modified: str | None = None
     heeds_if_range: bool = True
+    shift: int = 0
     breaks_after: int | None = None
     silent: bool = False
     claims: int | None = None
     url: str = ""
     asked: list[tuple[str, str | None]] = dataclasses.field(default_factory=list)
+    statuses: list[int] = dataclasses.field(default_factory=list)
 
 
 class Keeper(BaseHTTPRequestHandler):
@@ -51,7 +53,8 @@ class Keeper(BaseHTTPRequestHandler):
             self.send_response(416)
             self.end_headers()
             return
-        self.send_response(200 if start is None else 206)
+        self.shop.statuses.append(200 if start is None else 206)
+        self.send_response(shop.statuses[-1])
         if start is not None:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         for name, value in (("ETag", shop.etag), ("Last-Modified", shop.modified)):
@@ -70,13 +73,10 @@ class Keeper(BaseHTTPRequestHandler):
         wanted, condition = self.headers.get("Range"), self.headers.get("If-Range")
         if not self.shop.ranges or wanted is None:
             return None
-        if self.shop.heeds_if_range and condition not in (
-            None,
-            self.shop.etag,
-            self.shop.modified,
-        ):
+        strong = [tag for tag in (self.shop.etag, self.shop.modified) if tag and tag[:2] != "W/"]
+        if self.shop.heeds_if_range and condition is not None and condition not in strong:
             return None
-        return int(wanted.removeprefix("bytes=").rstrip("-"))
+        return int(wanted.removeprefix("bytes=").rstrip("-")) + self.shop.shift
 
     def log_message(self, format, *args):  # noqa: A002 (named so by the base class)
         pass
@@ -141,6 +141,7 @@ def test_a_broken_transfer_goes_on_where_it_broke_off(shop, tmp_path, versions):
     get(shop, target, lambda done, total: steps.append((done, total)))
     assert target.read_bytes() == CONTENT
     assert [wanted for _, wanted in shop.asked] == [None, "bytes=300000-", "bytes=400000-"]
+    assert shop.statuses == [200, 206, 206]
     assert steps[0] > (400_000, 0)
     assert steps[-1] == (len(CONTENT), len(CONTENT))
     assert names(tmp_path) == {"file.bin"}
@@ -179,7 +180,24 @@ def test_a_file_that_changed_meanwhile_is_never_glued_to_its_beginning(shop, tmp
     assert (tmp_path / "file.bin").read_bytes() == shop.files["file.bin"]
 
 
-@pytest.mark.parametrize("notes", [None, "", "[]", '{"size": "no"}', '{"size": 1}'])
+def test_a_server_that_heeds_if_range_is_asked_once_about_a_changed_file(shop, tmp_path):
+    broken_off(shop, tmp_path / "file.bin")
+    shop.files, shop.etag = {"file.bin": CONTENT[::-1]}, '"two"'
+    get(shop, tmp_path / "file.bin")
+    assert shop.statuses == [200, 200]
+
+
+def test_a_server_that_goes_on_elsewhere_is_not_believed(shop, tmp_path):
+    broken_off(shop, tmp_path / "file.bin")
+    shop.shift = -7
+    get(shop, tmp_path / "file.bin")
+    assert (tmp_path / "file.bin").read_bytes() == CONTENT
+
+
+NOTES = [None, "", "[]", '{"size": "no"}', '{"size": 1, "etag": null, "modified": null}']
+
+
+@pytest.mark.parametrize("notes", NOTES)
 def test_a_part_that_cannot_be_trusted_starts_over(shop, tmp_path, notes):
     (tmp_path / "file.bin.part").write_bytes(b"from elsewhere")
     if notes is not None:
@@ -383,7 +401,7 @@ def test_two_at_once_do_not_share_a_part(gtzan, tmp_path):
 
 
 def test_what_a_killed_fetch_left_is_cleared_away(gtzan, tmp_path):
-    left = tmp_path / "gtzan.download" / "unpacked" / "genres" / "jazz"
+    left = tmp_path / "gtzan.download" / ".unpacked" / "genres" / "jazz"
     left.mkdir(parents=True)
     (left / "jazz.00000.au").write_bytes(b"half")
     gtzan(tmp_path)
