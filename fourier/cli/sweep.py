@@ -5,6 +5,7 @@ Light at import, so that ``--help`` answers at once; what it runs is imported wh
 
 import contextlib
 import dataclasses
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -43,6 +44,8 @@ def _sweep(task: str, space: "Space", options: SweepOptions, interruption: Inter
     from fourier.cli.summary import print_summary
     from fourier.search.workers import is_worker
 
+    # cuBLAS repeats its bits only with a workspace of fixed size, set before CUDA starts.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     with _cache_folder(options) as cache:
         if is_worker():
             return _work(task, space, options, cache, Worker(interruption))
