@@ -9,7 +9,7 @@ and checksums tell afterwards. Not here: what is in the entries (`fourier.featur
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -59,10 +59,15 @@ def locked(entry: Path) -> Iterator[None]:
         yield
 
 
-def remove_abandoned(entry: Path) -> None:
-    """Remove what a killed process left of an entry, unless somebody is making it now."""
-    with suppress(Timeout), FileLock(_lock_path(entry), timeout=0):
-        _remove_leftovers(entry)
+@contextmanager
+def locked_if_free(entry: Path) -> Iterator[bool]:
+    """`locked` without waiting: says whether nobody else is making the entry."""
+    try:
+        with FileLock(_lock_path(entry), timeout=0):
+            _remove_leftovers(entry)
+            yield True
+    except Timeout:
+        yield False
 
 
 @contextmanager

@@ -24,8 +24,8 @@ from fourier.config import SpectrogramConfig
 from fourier.features.cache import (
     DamagedEntryError,
     locked,
+    locked_if_free,
     read_manifest,
-    remove_abandoned,
     write_manifest,
     written_whole,
 )
@@ -73,23 +73,24 @@ def write_entry(
     write_manifest(manifest_path(path), fields)
 
 
-def load_entry(path: Path, shape: Shape, target: Tensor | None) -> bool:
+def load_entry(path: Path, shape: Shape, device: torch.device) -> Tensor | None:
     """Read and check an entry.
 
     Args:
         path: the .npy.
         shape: [clips, bands, frames] that it must have.
-        target: float16, of this shape, on any device; filled. None only checks.
+        device: where it is wanted.
 
     Returns:
-        Whether there is one.
+        The features, float16; on a CPU over a private memory map, which an eviction does not take
+        away. None where there is no entry.
 
     Raises:
         DamagedEntryError: it is not what was written.
     """
     fields = read_manifest(manifest_path(path))
     if fields is None or fields["format"] != FORMAT:
-        return False
+        return None
     if fields["shape"] != list(shape):
         raise DamagedEntryError(f"it has the shape {fields['shape']} instead of {list(shape)}")
     try:
@@ -100,16 +101,23 @@ def load_entry(path: Path, shape: Shape, target: Tensor | None) -> bool:
         size = os.fstat(file.fileno()).st_size
         if size != fields["size"]:
             raise DamagedEntryError(f"it has {size} bytes instead of {fields['size']}")
-        flat = None if target is None else target.view(-1)
-        reader = _BlockReader(file, size - 2 * math.prod(shape), flat)
+        offset = size - 2 * math.prod(shape)
+        loaded = None
+        if device.type != "cpu":
+            loaded = torch.empty(shape, dtype=torch.float16, device=device)
+        reader = _BlockReader(file, offset, loaded)
         list(pool.map(reader.read, range(len(fields["checksums"])), fields["checksums"]))
-    return True
+        return _mapped(file, offset, shape) if loaded is None else loaded
 
 
 def map_entry(path: Path, shape: Shape) -> Tensor:
-    """An entry as a tensor over a private memory map; an eviction does not take it away."""
-    offset = path.stat().st_size - 2 * math.prod(shape)
-    return torch.from_numpy(np.memmap(path, np.float16, "c", offset=offset, shape=shape))
+    """An entry that was just written, as `load_entry` gives it on a CPU."""
+    with path.open("rb") as file:
+        return _mapped(file, os.fstat(file.fileno()).st_size - 2 * math.prod(shape), shape)
+
+
+def _mapped(file: IO[bytes], offset: int, shape: Shape) -> Tensor:
+    return torch.from_numpy(np.memmap(file, np.float16, "c", offset=offset, shape=shape))
 
 
 def touch_entry(path: Path) -> None:
@@ -122,7 +130,8 @@ def touch_entry(path: Path) -> None:
 def evict_entries(folder: Path, budget: int, keep: Path) -> None:
     """Remove the least recently used entries until the rest take at most the budget.
 
-    A process that has an entry open or mapped keeps it: POSIX removes the name first.
+    A process that has an entry open or mapped keeps it, as POSIX does with a file without a name;
+    one that is being made is left alone.
 
     Args:
         folder: of all features; entries lie one level below.
@@ -132,13 +141,16 @@ def evict_entries(folder: Path, budget: int, keep: Path) -> None:
     with locked(folder / "eviction"):
         for leftover in folder.glob("*/.*.tmp"):
             key = leftover.name.removeprefix(".").partition(".")[0]
-            remove_abandoned(leftover.with_name(f"{key}.npy"))
+            with locked_if_free(leftover.with_name(f"{key}.npy")):
+                pass  # taking the lock removes it
         total = 0
         for _, size, path in sorted(_entries(folder, keep), reverse=True):
             total += size
             if total > budget and path != keep:
-                manifest_path(path).unlink(missing_ok=True)
-                path.unlink(missing_ok=True)
+                with locked_if_free(path) as free:
+                    if free:
+                        manifest_path(path).unlink(missing_ok=True)
+                        path.unlink(missing_ok=True)
 
 
 def manifest_path(path: Path) -> Path:
@@ -184,10 +196,10 @@ class _BlockWriter:
 class _BlockReader:
     """Reads single blocks of a file, checks them and puts their numbers in place."""
 
-    def __init__(self, file: IO[bytes], offset: int, flat: Tensor | None) -> None:
+    def __init__(self, file: IO[bytes], offset: int, target: Tensor | None) -> None:
         self._file = file
         self._offset = offset
-        self._flat = flat
+        self._flat = None if target is None else target.view(-1)
 
     def read(self, block: int, checksum: int) -> None:
         start = block * BLOCK_BYTES

@@ -110,19 +110,17 @@ class FeatureStore:
         frames = spectrogram.frames(self.pcm.samples)
         shape = (len(self.pcm.clips), config.bands, frames)
         self._make_room(2 * math.prod(shape))
-        target = None
-        if self.device.type != "cpu":
-            target = torch.empty(shape, dtype=torch.float16, device=self.device)
         try:
-            found = load_entry(path, shape, target)
+            features = load_entry(path, shape, self.device)
         except DamagedEntryError:
-            found = False
-        if not found:
+            features = None  # somebody may be making it anew; look again when they are done
+        if features is None:
             with locked(path):
-                if not _load_or_warn(path, shape, target):
-                    self._compute(spectrogram, path, shape, target)
+                features = _load_or_warn(path, shape, self.device)
+                if features is None:
+                    features = self._compute(spectrogram, path, shape)
             evict_entries(self._folder, self._disk_budget, keep=path)
-        return map_entry(path, shape) if target is None else target
+        return features
 
     def _make_room(self, needed: int) -> None:
         """Let go of the least recently used tensors; whoever still trains on one keeps it."""
@@ -130,12 +128,14 @@ class FeatureStore:
         while self._kept and used + needed > self._device_budget:
             used -= self._kept.popitem(last=False)[1].nbytes
 
-    def _compute(
-        self, spectrogram: Spectrogram, path: Path, shape: Shape, target: Tensor | None
-    ) -> None:
+    def _compute(self, spectrogram: Spectrogram, path: Path, shape: Shape) -> Tensor:
         self.computed += 1
+        target = None
+        if self.device.type != "cpu":
+            target = torch.empty(shape, dtype=torch.float16, device=self.device)
         parts = self._parts(spectrogram.to(self.device), shape, target)
         write_entry(path, shape, parts, spectrogram.config)
+        return map_entry(path, shape) if target is None else target
 
     @torch.no_grad()
     def _parts(
@@ -153,13 +153,13 @@ class FeatureStore:
             yield part.cpu().numpy()
 
 
-def _load_or_warn(path: Path, shape: Shape, target: Tensor | None) -> bool:
+def _load_or_warn(path: Path, shape: Shape, device: torch.device) -> Tensor | None:
     try:
-        return load_entry(path, shape, target)
+        return load_entry(path, shape, device)
     except DamagedEntryError as damage:
         message = f"computing anew: {path} is damaged ({damage})"
         warnings.warn(message, CacheWarning, stacklevel=4)
-        return False
+        return None
 
 
 def _clips_at_once(device: torch.device, frames: int, n_fft: int) -> int:

@@ -1,11 +1,13 @@
 """The feature store: right values, computed once, kept within budgets, and safe from damage."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from fourier.config import SpectrogramConfig
 from fourier.corpora import Corpus
 from fourier.errors import CacheError
 from fourier.features import entries
-from fourier.features.cache import CacheWarning
+from fourier.features.cache import CacheWarning, DamagedEntryError, locked
 from fourier.features.pcm import PcmStore, open_pcm
 from fourier.features.spectrogram import Spectrogram
 from fourier.features.store import FeatureStore
@@ -111,10 +113,22 @@ def test_entries_of_several_blocks_are_read_in_the_right_places(
 ) -> None:
     monkeypatch.setattr(entries, "BLOCK_BYTES", 1000)  # cuts the header, clips and numbers' bytes
     features = store.get(CONFIG)
-    target = torch.zeros(SHAPE, dtype=torch.float16)
-    assert entries.load_entry(entry_path(store, own_cache), SHAPE, target)
-    assert torch.equal(target, features)
     assert torch.equal(FeatureStore(store.pcm, own_cache, CPU).get(CONFIG), features)
+
+
+def test_blocks_find_their_places_on_a_device(
+    store: FeatureStore, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entries, "BLOCK_BYTES", 1000)
+    features = store.get(CONFIG)
+    path = entry_path(store, own_cache)
+    checksums = json.loads(path.with_suffix(".json").read_text())["checksums"]
+    target = torch.zeros(SHAPE, dtype=torch.float16)
+    with path.open("rb") as file:  # as for a GPU, which reads in the same way
+        reader = entries._BlockReader(file, BYTES - features.nbytes, target)
+        for block in reversed(range(len(checksums))):
+            reader.read(block, checksums[block])
+    assert torch.equal(target, features)
 
 
 def flip_bit_at(place: float) -> Callable[[Path], None]:
@@ -189,6 +203,33 @@ def test_the_newest_entry_stays_even_over_the_budget(pcm: PcmStore, own_cache: P
     for config in OTHERS:
         store.get(config)
         assert stored(own_cache) == {config.feature_digest}
+
+
+def test_a_clock_that_was_wrong_does_not_keep_old_entries(pcm: PcmStore, own_cache: Path) -> None:
+    store = FeatureStore(pcm, own_cache, CPU, disk_budget=BYTES)
+    store.get(OTHERS[0])
+    tomorrow = time.time() + 86_400
+    os.utime(entry_path(store, own_cache, OTHERS[0]).with_suffix(".json"), (tomorrow, tomorrow))
+    store.get(OTHERS[1])
+    assert stored(own_cache) == {OTHERS[1].feature_digest}
+
+
+def test_an_entry_of_another_shape_is_damaged(store: FeatureStore, own_cache: Path) -> None:
+    store.get(CONFIG)
+    with pytest.raises(
+        DamagedEntryError, match=r"the shape \[6, 16, 32\] instead of \[6, 32, 16\]"
+    ):
+        entries.load_entry(entry_path(store, own_cache), (6, 32, 16), CPU)
+
+
+def test_an_entry_that_somebody_makes_is_not_evicted(pcm: PcmStore, own_cache: Path) -> None:
+    store = FeatureStore(pcm, own_cache, CPU, disk_budget=1)
+    store.get(OTHERS[0])
+    with locked(entry_path(store, own_cache, OTHERS[0])):
+        store.get(OTHERS[1])
+    assert stored(own_cache) == {config.feature_digest for config in OTHERS[:2]}
+    store.get(OTHERS[2])
+    assert stored(own_cache) == {OTHERS[2].feature_digest}
 
 
 def test_an_eviction_does_not_take_away_what_somebody_reads(pcm: PcmStore, own_cache: Path) -> None:
