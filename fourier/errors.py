@@ -38,5 +38,9 @@ class TrackingError(FourierError):
     """MLflow's tracking store cannot be reached or written."""
 
 
+class ReleaseError(FourierError):
+    """A model cannot be exported, registered, found or used."""
+
+
 class ConfigError(FourierError, ValueError):
     """A stored configuration (``config.json``) does not describe a legal experiment."""

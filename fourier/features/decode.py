@@ -72,7 +72,7 @@ def decode(
         raise ValueError(
             f"`start >= 0`, `sample_rate > 0` and `seconds > 0` must hold, but got {got}"
         )
-    with _opened(path) as file:
+    with _opened(path) as file, _c_stderr_muted():
         first = _first_frame(file, sample_rate, start)
         samples = _read_mono(file, _frames_wanted(file, sample_rate, first, start, seconds))
         native = file.samplerate
@@ -87,6 +87,39 @@ def decode(
     return np.clip(samples, -1.0, 1.0, out=samples)
 
 
+def stream(path: Path, sample_rate: int, seconds: float = 30.0) -> Iterator[Samples]:
+    """Read a whole file of any length in bounded memory.
+
+    Args:
+        path: as for `decode`.
+        sample_rate: of the result, Hz.
+        seconds: about how much is read at a time.
+
+    Yields:
+        [samples] float32 within [-1, 1], at least one of them not empty; together what `decode`
+        gives for the file (resampled audio to within float rounding).
+
+    Raises:
+        AudioError: there is no audio in it, or, perhaps after the first parts, samples are not
+            numbers; the message is a short reason without the file's name.
+    """
+    with _opened(path) as file:
+        native, ended, heard = file.samplerate, False, False
+        resample = soxr.ResampleStream(native, sample_rate, 1, quality="HQ").resample_chunk
+        frames = math.ceil(seconds * native)
+        while not ended:
+            with _c_stderr_muted():  # not across the yield: whoever listens may decode too
+                samples = _read_mono(file, frames)
+            ended = len(samples) < frames
+            if native != sample_rate:
+                samples = resample(samples, last=ended)
+            if len(samples):
+                heard = True
+                yield np.clip(samples, -1.0, 1.0, out=samples)
+        if not heard:
+            raise AudioError("no audio in it")
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[_Stream]:
     """The file opened by libsndfile and standing at its beginning; every failure an AudioError."""
@@ -99,13 +132,14 @@ def _opened(path: Path) -> Iterator[_Stream]:
         raise AudioError(f"cannot be opened ({error.strerror})") from None
     try:
         _require_content(os.fstat(descriptor))
-        with _c_stderr_muted():
-            try:
-                with _Stream(descriptor, closefd=False) as file:
-                    _require_plausible(file)
-                    yield file
-            except sf.LibsndfileError as error:
-                raise AudioError(_reason(error)) from None
+        try:
+            with _c_stderr_muted():
+                opened = _Stream(descriptor, closefd=False)
+            with opened as file:
+                _require_plausible(file)
+                yield file
+        except sf.LibsndfileError as error:
+            raise AudioError(_reason(error)) from None
     finally:
         os.close(descriptor)
 

@@ -93,20 +93,38 @@ class Spectrogram(nn.Module):
             [batch, bands, frames] float32: decibels, or MFCCs of decibels. No clip's values
             depend on another's.
         """
-        decibels = self._decibels(self._band_power(waveform))
-        if self.cosines is None:
-            return decibels
-        return (self.cosines @ decibels.to(self.cosines.dtype)).float()
-
-    def _band_power(self, waveform: Tensor) -> Tensor:
-        """[batch, samples] to power in each band, [batch, n_mels, frames] float32."""
         n_fft = self.config.n_fft
-        padded = nn.functional.pad(waveform.to(self.window.dtype), (n_fft // 2, n_fft // 2))
-        frames = padded.unfold(-1, n_fft, self.config.hop_length)
-        bins = torch.fft.rfft(frames * self.window)[..., self._first_bin : self._end_bin]
+        padded = nn.functional.pad(waveform, (n_fft // 2, n_fft // 2))
+        return self.picture(self.band_power(padded.unfold(-1, n_fft, self.config.hop_length)))
+
+    def band_power(self, frames: Tensor) -> Tensor:
+        """Frames as they are cut from a waveform to the power in each band.
+
+        `forward` is this and then `picture`; whoever predicts overlapping clips of one recording
+        takes them apart, to transform each frame once.
+
+        Args:
+            frames: [..., frames, n_fft].
+
+        Returns:
+            [..., n_mels, frames] float32.
+        """
+        spectrum = torch.fft.rfft(frames.to(self.window.dtype) * self.window)
+        bins = spectrum[..., self._first_bin : self._end_bin]
         power = bins.real.square() + bins.imag.square()
         bands: Tensor = power @ self.filters
         return bands.float().transpose(-1, -2)
+
+    def picture(self, power: Tensor) -> Tensor:
+        """The power in each band of whole clips to what `forward` returns.
+
+        Args:
+            power: [batch, n_mels, frames] float32.
+        """
+        decibels = self._decibels(power)
+        if self.cosines is None:
+            return decibels
+        return (self.cosines @ decibels.to(self.cosines.dtype)).float()
 
     def _decibels(self, power: Tensor) -> Tensor:
         """Power to decibels by the chosen reference, with its floor."""

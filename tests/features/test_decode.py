@@ -10,7 +10,7 @@ import soundfile as sf
 
 from fourier.errors import AudioError
 from fourier.features import decode as decoding
-from fourier.features.decode import decode
+from fourier.features.decode import decode, stream
 
 RATE = 22_050
 
@@ -314,3 +314,36 @@ def test_odd_files_are_used_or_have_a_reason(
     assert len(paths) == 30
     assert reasons == UNUSABLE
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("native", [22_050, 44_100, 48_000])
+@pytest.mark.parametrize("extension", ["wav", "mp3", "ogg"])
+def test_a_stream_is_what_decoding_gives(tmp_path: Path, native: int, extension: str) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / f"a.{extension}"
+    sf.write(path, 0.2 * rng.standard_normal((3 * native + 17, 2)), native)
+    whole = decode(path, 44_100)
+    parts = list(stream(path, 44_100, seconds=0.5))
+    assert len(parts) > 5
+    assert max(map(len, parts)) < 44_100
+    streamed = np.concatenate(parts)
+    assert len(streamed) == len(whole)
+    tolerance = 0 if native == 44_100 else 2e-6
+    np.testing.assert_allclose(streamed, whole, atol=tolerance)
+
+
+def test_a_stream_of_whole_blocks_ends_where_the_file_does(tmp_path: Path) -> None:
+    sf.write(tmp_path / "a.wav", np.full(2000, 0.5), 1000)
+    assert [len(part) for part in stream(tmp_path / "a.wav", 1000, seconds=0.5)] == [500] * 4
+
+
+def test_whoever_listens_to_a_stream_may_decode_meanwhile(tmp_path: Path) -> None:
+    sf.write(tmp_path / "a.wav", np.full(2000, 0.5), 1000)
+    for _part in stream(tmp_path / "a.wav", 1000, seconds=1.0):
+        assert len(decode(tmp_path / "a.wav", 1000)) == 2000
+
+
+def test_a_stream_without_audio_says_so(tmp_path: Path) -> None:
+    sf.write(tmp_path / "a.wav", np.empty(0), 44_100)
+    with pytest.raises(AudioError, match="no audio in it"):
+        list(stream(tmp_path / "a.wav", 44_100))
