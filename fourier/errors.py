@@ -39,7 +39,7 @@ class TrackingError(FourierError):
 
 
 class ReleaseError(FourierError):
-    """A model cannot be exported, registered, found or used."""
+    """A model cannot be confirmed, exported, registered or loaded."""
 
 
 class ConfigError(FourierError, ValueError):
