@@ -98,7 +98,8 @@ class Predictor:
         Returns:
             One row for each window: ``time`` (its start in seconds), for classes ``predicted``,
             then `columns`, then ``padded`` (whether silence was added). ``attrs`` hold ``file``,
-            ``seconds``, ``task``, and ``track``: the mean of each column over the windows.
+            ``seconds``, ``clip_seconds``, ``task``, and ``track``: the mean of each column over
+            the windows.
 
         Raises:
             AudioError: the file cannot be used; the message is the reason without its name.
@@ -201,6 +202,7 @@ class Predictor:
         attrs: dict[str, Any] = {
             "file": str(recording.path),
             "seconds": recording.seconds,
+            "clip_seconds": float(self.program.metadata["clip_seconds"]),
             "task": self.program.task,
             "track": dict(zip(self.columns, map(float, means), strict=True)),
         }
