@@ -67,8 +67,7 @@ def draw_lines(axes: "Axes", frame: pd.DataFrame, columns: Sequence[str]) -> Non
         marker = "." if len(frame) < 60 else ""
         axes.plot(times, frame[name], color=LINES.get(name), label=name, marker=marker)
     axes.axhline(0, color=TRAIN, linewidth=1, zorder=0)
-    axes.set(ylim=(-1, 1), xlabel=_time_label(frame))
-    axes.margins(x=0.01)
+    axes.set(xlim=(0, frame.attrs["seconds"]), ylim=(-1, 1), xlabel=_time_label(frame))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, ncols=len(columns), loc="lower left", bbox_to_anchor=(0, 1))
     _clock(axes, frame)
@@ -79,8 +78,9 @@ def draw_plane(figure: "Figure", axes: "Axes", frame: pd.DataFrame) -> None:
     from matplotlib.collections import LineCollection
 
     for (x, y), name in QUADRANTS.items():
-        place: dict[str, Any] = {"ha": "right" if x > 0 else "left", "va": "top" if y > 0 else "bottom"}
-        axes.text(0.97 * x, 0.97 * y, name, color=TRAIN, fontsize=9, **place)
+        place: dict[str, Any] = {"ha": "right" if x > 0 else "left"}
+        place["va"] = "top" if y > 0 else "bottom"
+        axes.text(0.97 * x, 0.97 * y, name, color=INK, alpha=0.6, fontsize=9, **place)
     axes.axhline(0, color=TRAIN, linewidth=1, zorder=0)
     axes.axvline(0, color=TRAIN, linewidth=1, zorder=0)
     points = frame[list(PLANE)].to_numpy()

@@ -1,0 +1,99 @@
+"""Where a released model lies: the registry, a run, or a file; and a predictor from it.
+
+Not here: what is in the registry and who is champion (`fourier.release.registry`).
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+from fourier.errors import ReleaseError
+from fourier.release.packaging import PROGRAM_FILE
+from fourier.release.predict import Predictor
+from fourier.release.program import Program, load_program
+from fourier.tracking import Tracker
+
+SCHEMES = ("models:/", "runs:/")
+
+
+def champion_of(task: str) -> str:
+    """The address of the model in use for a task, as MLflow's own tools take it.
+
+    Args:
+        task: ``deam``, ``gtzan``, or either with ``-demo``.
+    """
+    return f"models:/fourier-{task}@champion"
+
+
+def load_predictor(where: str | Path, *, task: str | None = None) -> Predictor:
+    """A predictor from an address or a file.
+
+    Args:
+        where: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``models:/ID``, ``runs:/ID/model``,
+            an MLflow model's folder, or a ``.pt2`` file.
+        task: what the model must be for; None takes any.
+
+    Raises:
+        ReleaseError: there is no model there, it is none of this project's, or one of another task.
+        TrackingError: the registry does not answer.
+    """
+    text = str(where)
+    program = _from_mlflow(text) if text.startswith(SCHEMES) else _from_path(Path(where))
+    if task is not None and program.task != task:
+        raise ReleaseError(
+            f"{where} is a model for {program.task}, not for {task}; leave --task out, or name "
+            "another model"
+        )
+    return Predictor(program)
+
+
+def _from_path(path: Path) -> Program:
+    return load_program(path / PROGRAM_FILE if path.is_dir() else path)
+
+
+def _from_mlflow(where: str) -> Program:
+    """Only the program is fetched, to a folder that goes away."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    import mlflow.artifacts
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    tracker = Tracker.connect()
+    name, at, alias = where.removeprefix("models:/").partition("@")
+    if at and where.startswith("models:/"):
+        _require_alias(tracker, name, alias)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = mlflow.artifacts.download_artifacts(
+                f"{where.rstrip('/')}/{PROGRAM_FILE}", dst_path=folder, tracking_uri=tracker.uri
+            )
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise ReleaseError(
+                f"{where} cannot be fetched from MLflow at {tracker.shown_uri} ({reason}); "
+                "`fourier models` lists what there is"
+            ) from error
+        return load_program(Path(path))
+
+
+def _require_alias(tracker: Tracker, name: str, alias: str) -> None:
+    """Say what to type where a registered model or its alias is missing."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        models = tracker.client.search_registered_models()
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ReleaseError(
+            f"the model registry at {tracker.shown_uri} does not answer ({reason}); check "
+            "MLFLOW_TRACKING_URI, or unset it to use ./mlflow.db"
+        ) from error
+    bearers = sorted(model.name for model in models if alias in model.aliases)
+    if name in bearers:
+        return
+    task = name.removeprefix("fourier-").removesuffix("-demo")
+    others = f", or use --model models:/{bearers[0]}@{alias}" if bearers else ""
+    raise ReleaseError(
+        f"{name} has no {alias}; run a sweep, then `fourier promote {task}`{others}"
+    )
