@@ -11,6 +11,7 @@ import tyro
 
 from fourier.cli.guard import Interruption, guarded
 from fourier.cli.options import unset
+from fourier.cli.predict import predict
 
 TaskName = Literal["deam", "gtzan"]
 
@@ -96,6 +97,7 @@ def main(argv: list[str] | None = None) -> int:
         The exit code: 0, 1 when the world is broken, 130 when interrupted.
     """
     commands: dict[str, Callable[..., Any]] = {"demo": demo, "fetch": fetch, "check": check}
+    commands["predict"] = predict
     description = "Finds the best way to hear emotion and genre in music."
 
     def command(_interruption: Interruption) -> int:

@@ -3,42 +3,66 @@
 Light at import, so that ``--help`` answers at once.
 """
 
+import contextlib
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from fourier.cli.guard import FAILED, USAGE, Interruption
+from fourier.cli.guard import FAILED, Interruption, usage_errors
 from fourier.cli.options import unset
-from fourier.errors import AudioError
+from fourier.errors import AudioError, ReleaseError
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from fourier.cli.show import Screen
     from fourier.release.predict import Predictor
 
 Format = Literal["csv", "json"]
+Row = dict[str, Any]
+
 SUFFIXES = frozenset(
-    (".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp2", ".mp3", ".oga", ".ogg", ".opus")
-    + (".rf64", ".snd", ".w64", ".wav")
+    {
+        ".aac",
+        ".aif",
+        ".aifc",
+        ".aiff",
+        ".ape",
+        ".au",
+        ".caf",
+        ".flac",
+        ".m4a",
+        ".mp2",
+        ".mp3",
+        ".oga",
+        ".ogg",
+        ".opus",
+        ".rf64",
+        ".snd",
+        ".w64",
+        ".wav",
+        ".wma",
+    }
 )
-"""What is taken for audio in a folder; a file that is named is tried whatever it is called."""
+"""What is taken for audio in a folder, also where libsndfile will refuse it: who has such files
+should hear of it. A file that is named is tried whatever it is called."""
 SHOWN_ROWS = 12
-SHOWN_CLASSES = 3
+SHOWN_FILES = 40
+SUMMARY = "summary"
 
 
 def predict(
-    files: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, unset("FILE")] = (),
     /,
     *,
     task: Annotated[Literal["deam", "gtzan"] | None, unset("{deam,gtzan}")] = None,
     model: Annotated[str | None, unset("MODEL")] = None,
     out: Annotated[Path | None, unset("DIR")] = None,
-    format: Format = "csv",  # noqa: A002  the option's name
+    format: Format = "csv",  # noqa: A002  it is the option's name
     every: Annotated[float | None, unset("SECONDS")] = None,
 ) -> int:
     """Hear emotion (deam) or genre (gtzan) in audio files, with a model that was promoted.
@@ -46,11 +70,11 @@ def predict(
     Args:
         files: audio files, or folders to search for them; any rate, channels and length.
         task: what to hear: deam, valence and arousal over time, or gtzan, the genre. By default
-            deam, or what the model is for.
-        model: the model: models:/NAME@ALIAS, models:/NAME/VERSION, or a .pt2 file. By default the
-            task's champion.
+            what the model is for, and without a model deam.
+        model: models:/NAME@ALIAS, models:/NAME/VERSION, or a .pt2 file. By default the task's
+            champion.
         out: folder for a table and a picture of each file, and a summary of all. By default a
-            short table is printed.
+            short table is printed and nothing written.
         format: of the tables.
         every: seconds from one window to the next. By default 0.5 for deam; for gtzan windows
             stand back to back.
@@ -58,18 +82,189 @@ def predict(
     from fourier.cli.show import Screen, make_console
     from fourier.release.locate import champion_of, load_predictor
 
+    with usage_errors("FILE"):
+        if not files:
+            raise ValueError("name at least one audio file or folder")
+    with usage_errors("--every"):
+        if every is not None and not 0 < every < float("inf"):
+            raise ValueError(f"it must be greater than 0, but got {every}")
     console = make_console()
-    if not files or (every is not None and not every > 0):
-        problem = "name at least one file" if not files else f"--every must be greater than 0"
-        console.stderr = True
-        console.print(f"error: {problem}", soft_wrap=True)
-        return USAGE
-    found = list(find_audio(files))
-    predictor = load_predictor(model or champion_of(task or "deam"), task=task)
+    where = model or champion_of(task or "deam")
     with Screen(console, Interruption()) as screen:
-        summaries, refused = _predict_all(predictor, found, out, format, every, screen)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        _write_summary(out, summaries, format)
-        console.print(f"{len(summaries)} of {len(found)} files: {out}", soft_wrap=True)
-    return FAILED if refused else 0
+        screen.stage("loading the model")(0, 1)
+        predictor = load_predictor(where, task=task)
+        console.print(f"[dim]{where}: {predictor.program.config.describe()}[/dim]", soft_wrap=True)
+        desk = _Desk(predictor, out, format)
+        found = _find_audio(files, desk)
+        progress = screen.stage("predicting")
+        for done, (path, outcome) in enumerate(predictor.predict_many(found, every=every), 1):
+            desk.take(path, outcome)
+            progress(done, len(found))
+    desk.finish(console)
+    return FAILED if desk.refused else 0
+
+
+def _find_audio(files: Sequence[Path], desk: "_Desk") -> list[Path]:
+    """The files themselves and what the folders hold, each once; an empty folder is reported."""
+    found: list[Path] = []
+    for path in files:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = [entry for entry in sorted(path.rglob("*")) if entry.suffix.lower() in SUFFIXES]
+        inside = [entry for entry in inside if entry.is_file() and not entry.name.startswith(".")]
+        if not inside:
+            desk.refuse(path, "no audio files in it")
+        found += inside
+    return list(dict.fromkeys(found))
+
+
+class _Desk:
+    """Takes each file's prediction, writes or keeps what is wanted of it, and sums up."""
+
+    def __init__(self, predictor: "Predictor", out: Path | None, format_: Format) -> None:
+        self.predictor, self.out, self.format = predictor, out, format_
+        self.rows: list[Row] = []
+        self.refused = 0
+        self.last: pd.DataFrame | None = None
+        self._names = {SUMMARY}
+
+    def take(self, path: Path, outcome: "pd.DataFrame | AudioError") -> None:
+        if isinstance(outcome, AudioError):
+            self.refuse(path, str(outcome))
+            return
+        self.last = outcome
+        row: Row = {"file": str(path), "seconds": round(outcome.attrs["seconds"], 3)}
+        row |= {"windows": len(outcome), "padded": bool(outcome["padded"].any())}
+        track = outcome.attrs["track"]
+        if self.predictor.program.classes:
+            row["predicted"] = max(track, key=track.get).removeprefix("p_")
+        row |= track
+        self.rows.append(row)
+        if self.out is not None:
+            with _writing(self.out):
+                self.out.mkdir(parents=True, exist_ok=True)
+                self._write(self._name(path.stem), row, outcome)
+
+    def refuse(self, path: Path, reason: str) -> None:
+        self.refused += 1
+        print(f"error: {path}: {reason}", file=sys.stderr)
+
+    def finish(self, console: "Console") -> None:
+        """Print the table of files and, of a single one, that of its windows."""
+        if not self.rows or self.last is None:
+            return
+        if len(self.rows) == 1 and self.out is None:
+            console.print(_windows_table(self.last))
+            console.print("[dim]--out DIR writes them all, and a picture[/dim]\n")
+        console.print(_files_table(self.rows[:SHOWN_FILES]))
+        if len(self.rows) > SHOWN_FILES:
+            console.print(f"… and {len(self.rows) - SHOWN_FILES} more")
+        if self.out is not None:
+            with _writing(self.out):
+                self._write_table(SUMMARY, self.rows, self.rows)
+            console.print(
+                f"A table and a picture of each, and {SUMMARY}.{self.format}: {self.out}",
+                soft_wrap=True,
+            )
+
+    def _name(self, stem: str) -> str:
+        """A name for a file's outputs that no other has; songs of one name are numbered."""
+        name, number = stem, 1
+        while name in self._names:
+            number += 1
+            name = f"{stem}-{number}"
+        self._names.add(name)
+        return name
+
+    def _write(self, name: str, row: Row, frame: "pd.DataFrame") -> None:
+        from fourier.features.cache import written_whole
+        from fourier.release.draw import draw_prediction
+
+        if self.out is None:
+            return
+        windows = frame.to_dict("records")
+        self._write_table(name, windows, row | {"windows": windows})
+        with written_whole(self.out / f"{name}.png") as file:
+            draw_prediction(file, frame, _title(row))
+        row["output"] = f"{name}.{self.format}"
+
+    def _write_table(self, name: str, rows: Sequence[Any], plain: Any) -> None:
+        import pandas as pd
+
+        from fourier.features.cache import written_whole
+
+        if self.out is None:
+            return
+        if self.format == "csv":
+            text = pd.DataFrame(rows).to_csv(index=False, float_format="%.7g")
+        else:
+            text = json.dumps(plain, indent=1) + "\n"
+        with written_whole(self.out / f"{name}.{self.format}") as file:
+            file.write(text.encode())
+
+
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ReleaseError(
+            f"{out} cannot be written ({error.strerror or error}); name another folder by --out"
+        ) from error
+
+
+def _title(row: Row) -> str:
+    """One line over a picture."""
+    return f"{Path(row['file']).name}   {_clock(row['seconds'])}   {_verdict(row)}"
+
+
+def _verdict(row: Row) -> str:
+    if "predicted" in row:
+        return f"{row['predicted']} {row['p_' + row['predicted']]:.0%}"
+    means = [name for name in row if name not in ("file", "seconds", "windows", "padded")]
+    return ", ".join(f"{name} {row[name]:+.2f}" for name in means if name != "output")
+
+
+def _clock(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _files_table(rows: Sequence[Row]) -> Any:
+    from fourier.cli.show import table_of
+
+    cells = [
+        [Path(row["file"]).name, _clock(row["seconds"]), _verdict(row) + _mark(row["padded"])]
+        for row in rows
+    ]
+    return table_of("Mean over the windows", ["file", "length", "prediction"], cells)
+
+
+def _windows_table(frame: "pd.DataFrame") -> Any:
+    """A few rows, evenly spread from the first to the last."""
+    import numpy as np
+
+    from fourier.cli.show import table_of
+
+    rows = np.unique(np.linspace(0, len(frame) - 1, SHOWN_ROWS).round().astype(int))
+    columns = list(frame.attrs["track"])
+    some = frame.iloc[rows]
+    title = f"{len(rows)} of {len(frame)} windows"
+    if "predicted" in frame:
+        best = some[columns].max(axis=1)
+        table = zip(some["time"], some["predicted"], best, some["padded"], strict=True)
+        cells = [[f"{t:.1f}", name, f"{p:.2f}" + _mark(padded)] for t, name, p, padded in table]
+        return table_of(title, ["seconds", "class", "probability"], cells)
+    cells = [
+        [f"{row['time']:.1f}", *(f"{row[name]:.2f}" for name in columns)]
+        for row in some.to_dict("records")
+    ]
+    return table_of(title, ["seconds", *columns], cells)
+
+
+def _mark(padded: bool) -> str:
+    return "  (filled up with silence)" if padded else ""

@@ -6,7 +6,7 @@ and promotions.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -29,14 +29,14 @@ LINES = {"valence": VALID, "arousal": MARK}
 DPI = 90
 
 
-def draw_prediction(path: Path, frame: pd.DataFrame, title: str) -> None:
+def draw_prediction(target: Path | IO[bytes], frame: pd.DataFrame, title: str) -> None:
     """Draw what `Predictor.predict` returned, as a PNG.
 
     Numbers: each over time, and valence and arousal as a path through their plane. Classes: the
     probabilities over time, and those of the whole recording.
 
     Args:
-        path: the file to write.
+        target: the file to write, or what is open for writing.
         frame: the predictions.
         title: one line over the picture.
     """
@@ -57,7 +57,7 @@ def draw_prediction(path: Path, frame: pd.DataFrame, title: str) -> None:
         draw_plane(figure, right, frame)
     else:
         draw_lines(figure.subplots(), frame, columns)
-    figure.savefig(path, dpi=DPI, format="png")
+    figure.savefig(target, dpi=DPI, format="png")
 
 
 def draw_lines(axes: "Axes", frame: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -135,7 +135,7 @@ def draw_bars(axes: "Axes", track: dict[str, float]) -> None:
 def _middles(frame: pd.DataFrame) -> "np.ndarray[Any, np.dtype[np.float64]]":
     """The middle of each window, seconds; of a recording shorter than one, its own."""
     half = min(frame.attrs["clip_seconds"], frame.attrs["seconds"]) / 2
-    return frame["time"].to_numpy(dtype=np.float64) + half
+    return np.asarray(frame["time"], dtype=np.float64) + half
 
 
 def _time_label(frame: pd.DataFrame) -> str:

@@ -94,6 +94,4 @@ def _require_alias(tracker: Tracker, name: str, alias: str) -> None:
         return
     task = name.removeprefix("fourier-").removesuffix("-demo")
     others = f", or use --model models:/{bearers[0]}@{alias}" if bearers else ""
-    raise ReleaseError(
-        f"{name} has no {alias}; run a sweep, then `fourier promote {task}`{others}"
-    )
+    raise ReleaseError(f"{name} has no {alias}; run a sweep, then `fourier promote {task}`{others}")

@@ -23,7 +23,7 @@ from fourier.release.program import Program, load_program
 from fourier.tracking import TrackedRun
 
 if TYPE_CHECKING:
-    from mlflow.models import Model, ModelSignature
+    from mlflow.models import ModelSignature
 
 PROGRAM_FILE = "data/model.pt2"
 """Where the flavour keeps a program, in the model's folder."""

@@ -211,8 +211,8 @@ class Predictor:
 
     def _require_agreement(self) -> None:
         """Hold what was built here against the program that it was built after, on one clip."""
-        clip = np.random.default_rng(0).normal(0, 0.2, (1, self.program.samples))
-        clip = clip.clip(-1, 1).astype(np.float32)
+        noise = np.random.default_rng(0).normal(0, 0.2, (1, self.program.samples))
+        clip = noise.clip(-1, 1).astype(np.float32)
         with torch.inference_mode():
             ours = self._model(torch.from_numpy(clip)).numpy()
         difference = float(np.abs(ours - self.program.predict(clip)).max())

@@ -141,7 +141,9 @@ def _read_checked(path: Path) -> dict[str, Any]:
     )
     try:
         with zipfile.ZipFile(path) as archive:
-            records = {info.filename.partition("/")[2]: info.filename for info in archive.infolist()}
+            records = {
+                info.filename.partition("/")[2]: info.filename for info in archive.infolist()
+            }
             damaged = archive.testzip()
             if damaged is not None:
                 raise ReleaseError(f"{path} is damaged at {damaged}; copy or download it again")

@@ -5,6 +5,7 @@ training or prediction uses.
 """
 
 import warnings
+from typing import Any
 
 import librosa
 import numpy as np
@@ -36,7 +37,7 @@ def librosa_features(
 def _clip_features(
     config: SpectrogramConfig, waveform: npt.NDArray[np.float32], sample_rate: int
 ) -> npt.NDArray[np.float64]:
-    bank = {
+    bank: dict[str, Any] = {
         "sr": sample_rate,
         "n_fft": config.n_fft,
         "n_mels": config.n_mels,
@@ -67,4 +68,4 @@ def _decibels(
     full_scale = (window.sum() / 2) ** 2 * highest_filter
     amin = min(AMIN, full_scale * 10 ** (-floor / 10))
     decibels = librosa.power_to_db(power, ref=full_scale, amin=amin, top_db=None)
-    return np.maximum(decibels, -floor)
+    return np.asarray(np.maximum(decibels, -floor))

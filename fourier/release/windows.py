@@ -145,7 +145,9 @@ class _Tape:
 
     def cut(self, starts: list[int], begin: int, end: int) -> Tensor:
         """[starts, end - begin]: the same stretch of each window."""
-        return torch.stack([self.samples[start + begin - self.begin :][: end - begin] for start in starts])
+        return torch.stack(
+            [self.samples[start + begin - self.begin :][: end - begin] for start in starts]
+        )
 
 
 class _Apart:
@@ -211,7 +213,7 @@ class _Shared:
         self.power = torch.cat([self.power, _power(self.spectrogram, frames)[0]], dim=1)
 
     def _outer_power(self, tape: _Tape, starts: list[int], begin: int, end: int) -> Tensor:
-        """Frames that reach beyond their clip, where they see silence: [windows, n_mels, frames]."""
+        """Frames that reach beyond their clip, where they see silence."""
         if begin == end:
             return torch.empty(len(starts), len(self.power), 0)
         left = begin * self.hop - self.before
