@@ -135,7 +135,8 @@ def draw_bars(axes: "Axes", track: dict[str, float]) -> None:
 def _middles(frame: pd.DataFrame) -> "np.ndarray[Any, np.dtype[np.float64]]":
     """The middle of each window, seconds; of a recording shorter than one, its own."""
     half = min(frame.attrs["clip_seconds"], frame.attrs["seconds"]) / 2
-    return np.asarray(frame["time"], dtype=np.float64) + half
+    times: np.ndarray[Any, np.dtype[np.float64]] = np.asarray(frame["time"], dtype=np.float64)
+    return times + half
 
 
 def _time_label(frame: pd.DataFrame) -> str:

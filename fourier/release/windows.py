@@ -140,8 +140,8 @@ class _Tape:
         self.samples = torch.cat([self.samples, samples])
 
     def forget(self, before: int) -> None:
-        self.samples = self.samples[max(0, before - self.begin) :]
-        self.begin = max(self.begin, before)
+        passed = min(max(0, before - self.begin), len(self.samples))
+        self.samples, self.begin = self.samples[passed:], self.begin + passed
 
     def cut(self, starts: list[int], begin: int, end: int) -> Tensor:
         """[starts, end - begin]: the same stretch of each window."""
