@@ -52,7 +52,7 @@ def _from_path(path: Path) -> Program:
 
 
 def _from_mlflow(where: str) -> Program:
-    """Only the program is fetched, to a folder that goes away."""
+    """The model is fetched to a folder that goes away."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow.artifacts
     from mlflow.exceptions import MlflowException
@@ -65,7 +65,7 @@ def _from_mlflow(where: str) -> Program:
     with tempfile.TemporaryDirectory() as folder:
         try:
             path = mlflow.artifacts.download_artifacts(
-                f"{where.rstrip('/')}/{PROGRAM_FILE}", dst_path=folder, tracking_uri=tracker.uri
+                where, dst_path=folder, tracking_uri=tracker.uri
             )
         except (MlflowException, SQLAlchemyError, OSError) as error:
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
@@ -73,7 +73,7 @@ def _from_mlflow(where: str) -> Program:
                 f"{where} cannot be fetched from MLflow at {tracker.shown_uri} ({reason}); "
                 "`fourier models` lists what there is"
             ) from error
-        return load_program(Path(path))
+        return _from_path(Path(path))
 
 
 def _require_alias(tracker: Tracker, name: str, alias: str) -> None:

@@ -91,13 +91,13 @@ def package_program(
     Raises:
         ReleaseError: MLflow's flavour keeps its file elsewhere than it used to.
     """
-    import mlflow.pytorch
-    from mlflow.models import Model
-
     fields = {key: program.metadata[key] for key in ("task", "corpus", "targets", "classes")}
-    model = Model(**(about or {}), metadata={"fourier": fields})
     with warnings.catch_warnings(), _quiet("mlflow"):
         warnings.simplefilter("ignore")  # of MLflow and of torch's exporter, about themselves
+        import mlflow.pytorch
+        from mlflow.models import Model
+
+        model = Model(**(about or {}), metadata={"fourier": fields})
         mlflow.pytorch.save_model(
             program.module,
             folder,

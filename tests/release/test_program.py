@@ -51,7 +51,7 @@ def foreign_program(path: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda path: None, "cannot be read .No such file"),
+        (lambda _path: None, "cannot be read .No such file"),
         (lambda path: path.mkdir(), "cannot be read .Is a directory"),
         (lambda path: path.write_bytes(b""), "not a program that fourier exported"),
         (lambda path: path.write_text("RIFF"), "not a program that fourier exported"),
