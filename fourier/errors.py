@@ -14,6 +14,18 @@ class CorpusError(FourierError):
     """A folder of audio and labels is missing, empty, or not what it was said to be."""
 
 
+class NothingLeftError(CorpusError):
+    """Every file or clip of a corpus had to be left out.
+
+    Attributes:
+        left_out: (item, reason) of each.
+    """
+
+    def __init__(self, message: str, left_out: list[tuple[str, str]]) -> None:
+        super().__init__(message)
+        self.left_out = left_out
+
+
 class AudioError(FourierError):
     """One audio file cannot be used; the message is the reason, short enough for a table."""
 

@@ -7,6 +7,8 @@ from rich.console import Console
 from fourier.cli.show import print_facts, table_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fourier.corpora import Corpus
     from fourier.features.pcm import PcmStore
 
@@ -31,13 +33,20 @@ def print_corpus(console: Console, corpus: "Corpus", pcm: "PcmStore") -> None:
     for name, count in summary.classes.items():
         facts[name] = f"{count} clips"
     print_facts(console, f"{corpus.name} ({corpus.task})", facts)
-    if not len(pcm.left_out):
+    print_left_out(console, pcm.left_out)
+
+
+def print_left_out(console: Console, left_out: "pd.DataFrame") -> None:
+    """What is left out, by reason and then one by one."""
+    from fourier.corpora import count_reasons
+
+    if not len(left_out):
         console.print("\nNothing is left out.")
         return
     console.print()
-    counted = [[str(count), reason] for reason, count in summary.left_out.items()]
+    counted = [[str(count), reason] for reason, count in count_reasons(left_out).items()]
     console.print(table_of("Left out", ["count", "reason"], counted))
-    rows = pcm.left_out.head(LISTED)[["item", "reason"]].astype(str).to_numpy().tolist()
+    rows = left_out.head(LISTED)[["item", "reason"]].astype(str).to_numpy().tolist()
     console.print(table_of("One by one", ["item", "reason"], rows))
-    if len(pcm.left_out) > LISTED:
-        console.print(f"… and {len(pcm.left_out) - LISTED} more")
+    if len(left_out) > LISTED:
+        console.print(f"… and {len(left_out) - LISTED} more")

@@ -12,6 +12,7 @@ import tyro
 from fourier.cli.guard import Interruption, guarded
 from fourier.cli.options import unset
 from fourier.cli.predict import predict
+from fourier.errors import NothingLeftError
 
 TaskName = Literal["deam", "gtzan"]
 
@@ -72,7 +73,9 @@ def check(
         cache: folder for decoded audio. By default $FOURIER_CACHE or the user's cache.
         jobs: processes that decode audio; -1 for all cores.
     """
-    from fourier.cli.inspect import print_corpus
+    import pandas as pd
+
+    from fourier.cli.inspect import print_corpus, print_left_out
     from fourier.cli.show import Screen, make_console
     from fourier.corpora import load_corpus
     from fourier.features.cache import default_cache
@@ -82,7 +85,11 @@ def check(
     with Screen(console, Interruption()) as screen:
         corpus = load_corpus(directory, task)
         folder = cache or default_cache()
-        pcm = open_pcm(corpus, folder, jobs=jobs, progress=screen.stage("decoding"))
+        try:
+            pcm = open_pcm(corpus, folder, jobs=jobs, progress=screen.stage("decoding"))
+        except NothingLeftError as error:
+            print_left_out(console, pd.DataFrame(error.left_out, columns=["item", "reason"]))
+            raise
     print_corpus(console, corpus, pcm)
     return 0
 

@@ -3,6 +3,7 @@
 import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -18,6 +19,9 @@ from rich.table import Table
 from fourier.cli.guard import Interruption
 from fourier.config import TrialConfig
 from fourier.search.watch import Outcome, Watcher
+
+if TYPE_CHECKING:
+    from fourier.training import Task
 
 
 def make_console() -> Console:
@@ -39,7 +43,13 @@ def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) 
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for i, name in enumerate(columns):
         numeric = bool(rows) and rows[0][i].replace(".", "").replace("-", "").isdigit()
-        table.add_column(name, justify="right" if numeric else "left", style="" if i else "bold")
+        table.add_column(
+            name,
+            justify="right" if numeric else "left",
+            style="" if i else "bold",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
     for row in rows:
         table.add_row(*row)
     return table
@@ -52,6 +62,7 @@ class Screen(Watcher):
         self.console = console
         self.interruption = interruption
         self.better: Callable[[float, float], bool] = operator.gt
+        self.objective = "objective"
         self.best: float | None = None
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -81,11 +92,12 @@ class Screen(Watcher):
 
         return update
 
-    def begin_trials(self, done: int, total: int, best: float | None, direction: str) -> None:
+    def begin_trials(self, done: int, total: int, best: float | None, task: "Task") -> None:
         """Show the bar of the trials."""
-        self.better = operator.gt if direction == "maximize" else operator.lt
-        for task in self.progress.task_ids:
-            self.progress.remove_task(task)
+        self.better = operator.gt if task.direction == "maximize" else operator.lt
+        self.objective = task.objective
+        for bar in self.progress.task_ids:
+            self.progress.remove_task(bar)
         self.best = best
         self.trials = self.progress.add_task("trials", completed=done, total=total, note="")
 
@@ -93,7 +105,8 @@ class Screen(Watcher):
         """Show how far the running trial is; the place where an interruption is noticed."""
         self.interruption.check()
         best = "" if self.best is None else f" · best {self.best:.3f}"
-        note = f"trial {slot}: epoch {epoch + 1}/{epochs}, {metrics['objective']:.3f}{best}"
+        value = f"{self.objective} {metrics[self.objective]:.3f}"
+        note = f"trial {slot}: epoch {epoch + 1}/{epochs}, {value}{best}"
         self.progress.update(self.trials, note=note)
 
     def trial_begins(self, slot: int, config: TrialConfig) -> None:
@@ -116,7 +129,8 @@ class Screen(Watcher):
         mark = "[green]best[/green]" if is_best else mark
         settings = outcome.config.describe()
         self.console.print(
-            f"  trial {outcome.number:04d}  {outcome.value:8.4f}  {outcome.seconds:5.1f} s  "
+            f"  trial {outcome.number:04d}  {self.objective} {outcome.metrics[self.objective]:6.3f}"
+            f"  {outcome.seconds:5.1f} s  "
             f"{mark:<6} [dim]{settings}[/dim]",
             soft_wrap=True,
         )

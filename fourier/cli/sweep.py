@@ -72,7 +72,7 @@ def _lead(
         len(sweep.shared.finished),
         options.trials,
         best[0].value if best else None,
-        experiment.task.direction,
+        experiment.task,
     )
     try:
         _run_trials(sweep, options, screen)

@@ -10,7 +10,7 @@ from fourier.corpora.demo import ensure_demo, write_demo
 from fourier.corpora.download import fetch
 from fourier.corpora.gtzan import has_gtzan, load_gtzan
 from fourier.corpora.splits import PROTOCOLS, assign_folds, assign_parts
-from fourier.corpora.summary import summarise
+from fourier.corpora.summary import count_reasons, summarise
 from fourier.errors import CorpusError
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Corpus",
     "assign_folds",
     "assign_parts",
+    "count_reasons",
     "ensure_demo",
     "fetch",
     "load_corpus",

@@ -47,8 +47,6 @@ def summarise(corpus: Corpus, clips: pd.DataFrame, left_out: pd.DataFrame) -> Su
     else:
         for name in corpus.targets:
             ranges[name] = (float(clips[name].min()), float(clips[name].max()))
-    # "the audio ends at 44.93 s" and "… at 44.62 s" are one reason
-    reasons = left_out["reason"].map(lambda reason: re.sub(r"\d+(\.\d+)?", "…", reason))
     return Summary(
         tracks=len(used),
         groups=int(used.map(corpus.tracks["group"]).nunique()),
@@ -56,5 +54,14 @@ def summarise(corpus: Corpus, clips: pd.DataFrame, left_out: pd.DataFrame) -> Su
         hours=len(clips) * corpus.clip_seconds / 3600,
         ranges=ranges,
         classes=classes,
-        left_out={str(reason): int(count) for reason, count in reasons.value_counts().items()},
+        left_out=count_reasons(left_out),
     )
+
+
+def count_reasons(left_out: pd.DataFrame) -> dict[str, int]:
+    """How many files or clips were left out by reason, most first.
+
+    "the audio ends at 44.93 s" and "… at 44.62 s" are one reason.
+    """
+    reasons = left_out["reason"].map(lambda reason: re.sub(r"\d+(\.\d+)?", "…", reason))
+    return {str(reason): int(count) for reason, count in reasons.value_counts().items()}

@@ -95,8 +95,9 @@ def cut_track(
 
 def to_int16(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
     """Samples within [-1, 1] to the nearest of 65,536 steps, without dither; 1.0 is clipped."""
-    steps: npt.NDArray[np.float32] = np.rint(samples * np.float32(FULL_SCALE))
-    return np.clip(steps, -FULL_SCALE, FULL_SCALE - 1, out=steps).astype(np.int16)
+    steps: npt.NDArray[np.float32] = samples * np.float32(FULL_SCALE)
+    np.rint(steps, out=steps)
+    return np.minimum(steps, FULL_SCALE - 1, out=steps).astype(np.int16)
 
 
 def write_at(descriptor: int, data: memoryview, offset: int) -> None:

@@ -24,7 +24,7 @@ import pandas as pd
 
 from fourier.corpora.corpus import LEFT_OUT_COLUMNS, Corpus
 from fourier.digest import digest_of
-from fourier.errors import CacheError, CorpusError
+from fourier.errors import CacheError, NothingLeftError
 from fourier.features.cache import (
     CacheWarning,
     DamagedEntryError,
@@ -108,7 +108,7 @@ def open_pcm(
         progress: called with (files done, files).
 
     Raises:
-        CorpusError: no clip is left.
+        NothingLeftError: no clip is left.
         CacheError: the cache cannot be written.
         ValueError: ``jobs`` is 0.
     """
@@ -193,7 +193,7 @@ def _build(
         cut = _decode_all(corpus, clips, Path(file.name), jobs, progress)
         rows = sorted(cut.checksums)
         if not rows:
-            raise CorpusError(_nothing_left(corpus, cut))
+            raise NothingLeftError(_nothing_left(corpus, cut), cut.left_out)
         _close_gaps(file, rows, row_bytes)
         status = os.fstat(file.fileno())
     checksums = [cut.checksums[row] for row in rows]

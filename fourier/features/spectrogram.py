@@ -37,9 +37,9 @@ class Spectrogram(nn.Module):
 
     Everything before the decibels is float64, as in librosa (measured over noise, tones and
     music: within 3e-5 dB of it). In float32 the transform's own rounding shows 80 dB below a pure
-    tone (2e-3 dB) and spoils what lies 120 dB below it (0.2 dB). It costs two thirds more time on
+    tone (2e-3 dB) and spoils what lies 120 dB below it (0.2 dB). It takes up to twice the time on
     a processor; autocast and TF32 leave float64 alone. ``.float()`` gives a device without
-    doubles the cheaper one.
+    doubles the cheaper one. A processor is fastest with one clip at a time.
 
     Attributes:
         config: the settings it was built from; ``normalization`` plays no part here.

@@ -37,7 +37,7 @@ from fourier.features.spectrogram import Spectrogram
 DISK_BUDGET = 20 * 2**30
 SHARE_OF_FREE_MEMORY = 0.4
 # A processor is fastest when a batch stays in its caches, a GPU when it is busy.
-FRAMES_AT_ONCE_CPU = 512
+FRAMES_AT_ONCE_PER_THREAD = 128
 BYTES_AT_ONCE_GPU = 2**30
 
 
@@ -164,7 +164,7 @@ def _load_or_warn(path: Path, shape: Shape, device: torch.device) -> Tensor | No
 
 def _clips_at_once(device: torch.device, frames: int, n_fft: int) -> int:
     if device.type == "cpu":
-        return max(1, FRAMES_AT_ONCE_CPU // frames)
+        return max(1, FRAMES_AT_ONCE_PER_THREAD * torch.get_num_threads() // frames)
     return max(1, BYTES_AT_ONCE_GPU // (frames * n_fft * 32))  # four float64 for each sample
 
 

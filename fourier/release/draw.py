@@ -135,8 +135,8 @@ def draw_bars(axes: "Axes", track: dict[str, float]) -> None:
 def _middles(frame: pd.DataFrame) -> "np.ndarray[Any, np.dtype[np.float64]]":
     """The middle of each window, seconds; of a recording shorter than one, its own."""
     half = min(frame.attrs["clip_seconds"], frame.attrs["seconds"]) / 2
-    times: np.ndarray[Any, np.dtype[np.float64]] = np.asarray(frame["time"], dtype=np.float64)
-    return times + half
+    middles: np.ndarray[Any, np.dtype[np.float64]] = np.add(frame["time"], half, dtype=np.float64)
+    return middles
 
 
 def _time_label(frame: pd.DataFrame) -> str:

@@ -3,11 +3,12 @@
 One page, because each plot alone would carry the 4 MB of plotly once more.
 """
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
 ENOUGH_TRIALS = 4
@@ -23,8 +24,7 @@ def importances(study: optuna.Study) -> dict[str, float]:
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len(done) < ENOUGH_TRIALS or len({trial.value for trial in done}) < 2:
         return {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
+    with _quiet():
         return dict(optuna.importance.get_param_importances(study))
 
 
@@ -45,8 +45,7 @@ def write_plots(study: optuna.Study, objective: str, path: Path) -> bool:
     if not important:
         return False
     chosen = important[:6]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
+    with _quiet():
         figures = {
             "History": visualization.plot_optimization_history(study, target_name=objective),
             "What mattered": visualization.plot_param_importances(study, target_name=objective),
@@ -64,3 +63,11 @@ def write_plots(study: optuna.Study, objective: str, path: Path) -> bool:
     head = f'<!doctype html><meta charset="utf-8"><title>{objective}</title>'
     path.write_text(head + "\n".join(sections), encoding="utf-8")
     return True
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without a line for each parameter that few trials had: parameters of one network are so."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="optuna")
+        yield

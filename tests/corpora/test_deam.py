@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import shutil
 
@@ -194,6 +195,25 @@ def test_a_byte_of_audio_or_a_label_makes_another_corpus(tmp_path):
     assert load_deam(write_deam(tmp_path / "c", wide({3: [0.2] * 61}))).digest != usual
 
 
+def test_the_digest_knows_which_audio_is_which_song_and_not_the_order_of_clips(tmp_path):
+    table = wide({3: [0.1] * 61, 5: [0.1] * 61})
+    usual = load_deam(write_deam(tmp_path / "a", table))
+    swapped = write_deam(tmp_path / "b", table)
+    for song, other in ((3, 5), (5, 3)):
+        (swapped / f"DEAM_audio/MEMD_audio/{song}.mp3").write_bytes(f"song {other}".encode())
+    assert load_deam(swapped).digest != usual.digest
+    shuffled = usual.clips.sample(frac=1, random_state=0, ignore_index=True)
+    assert dataclasses.replace(usual, clips=shuffled).digest == usual.digest
+    for change in ({"sample_rate": 22_050}, {"clip_seconds": 4.0}, {"missing_samples": 9}):
+        assert dataclasses.replace(usual, **change).digest != usual.digest
+
+
+def test_of_a_song_in_two_folders_the_nearer_file_is_used(tmp_path):
+    root = write_deam(tmp_path, wide({3: [0.1] * 61}), tables=".", songs="z/MEMD_audio")
+    write_deam(root / "a/b/c", wide({3: [0.1] * 61}), tables=".", songs="MEMD_audio")
+    assert load_deam(root).tracks["path"].tolist() == ["z/MEMD_audio/3.mp3"]
+
+
 def test_the_static_files_with_their_swapped_means_are_not_read(tmp_path):
     root = write_deam(tmp_path, wide({3: [0.1] * 61}), wide({3: [0.3] * 61}))
     static = root / ZIPPED / "song_level"
@@ -223,18 +243,20 @@ def test_a_byte_order_mark_and_windows_lines_do_no_harm(encoding, newline, tmp_p
     assert len(load_deam(root).clips) == 6
 
 
-def test_artists_group_songs_whatever_tabs_stand_around_them(tmp_path):
-    root = write_deam(tmp_path, wide({i: [0.1] * 61 for i in (2, 3, 4)}))
+def test_artists_group_songs_whatever_tabs_and_quotes_stand_around_them(tmp_path):
+    root = write_deam(tmp_path, wide({i: [0.1] * 61 for i in (2, 3, 4, 5)}))
     (root / "songs_info.csv").write_text(
         '"song_id","file_name","Artist","Genre"\n'
         '2,"\t2.mp3","Kevin MacLeod\t","\tBlues"\n'
-        '3,"\t3.mp3","\tKevin MacLeod","\tRock\t"\n'
+        '3,"\t3.mp3","\t""Kevin MacLeod""","\tRock\t"\n'
+        '5,"\t5.mp3","\t","\tRock\t"\n'
     )
     corpus = load_deam(root)
     assert corpus.tracks["group"].to_dict() == {
         "2": "Kevin MacLeod",
         "3": "Kevin MacLeod",
         "4": "4",
+        "5": "5",
     }
 
 

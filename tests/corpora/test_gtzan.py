@@ -1,9 +1,10 @@
+import librosa
 import numpy as np
 import pytest
 import soundfile
 
 from fourier.corpora import load_corpus, load_gtzan
-from fourier.corpora.gtzan import GENRES
+from fourier.corpora.gtzan import GENRES, MISSING_SAMPLES
 from fourier.errors import CorpusError
 from fourier.features.pcm import open_pcm
 
@@ -39,6 +40,25 @@ def test_a_track_is_ten_segments_of_three_seconds(tmp_path):
     assert one["start"].tolist() == [0, 3, 6, 9, 12, 15, 18, 21, 24, 27]
     assert [corpus.classes[label] for label in one["label"]] == ["rock"] * 10
     assert (corpus.sample_rate, corpus.samples_per_clip) == (22_050, 66_150)
+
+
+def test_a_segment_may_lack_what_leaves_it_the_notebooks_130_frames():
+    def frames(samples):
+        audio = np.zeros(samples, dtype=np.float32)
+        return librosa.feature.mfcc(y=audio, sr=22_050, n_mfcc=13, hop_length=512).shape[1]
+
+    assert frames(66_150 - MISSING_SAMPLES) == frames(66_150) == 130
+    assert frames(66_150 - MISSING_SAMPLES - 1) == 129
+
+
+def test_every_corpus_of_gtzan_says_what_a_segment_may_lack(tmp_path):
+    assert load_gtzan(write_gtzan(tmp_path)).missing_samples == MISSING_SAMPLES
+
+
+def test_what_a_link_leads_to_is_found_under_its_own_name_first(tmp_path):
+    write_gtzan(tmp_path / "gtzan", folder="genres", genres=("ambient", "techno"))
+    (tmp_path / "gtzan" / "alias").symlink_to(tmp_path / "gtzan" / "genres")
+    assert load_gtzan(tmp_path).tracks["path"].iloc[0] == "gtzan/genres/ambient/ambient.00000.wav"
 
 
 def test_a_track_in_both_formats_counts_once(tmp_path):

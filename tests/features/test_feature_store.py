@@ -67,7 +67,7 @@ def test_features_are_the_spectrograms_of_the_clips(
     config: SpectrogramConfig,
     frames_at_once: int,
 ) -> None:
-    monkeypatch.setattr("fourier.features.store.FRAMES_AT_ONCE_CPU", frames_at_once)
+    monkeypatch.setattr("fourier.features.store.FRAMES_AT_ONCE_PER_THREAD", frames_at_once)
     features = store.get(config)
     assert features.dtype == torch.float16
     assert features.shape == (6, config.bands, 32)
@@ -278,7 +278,7 @@ ASK = """
 
     path, checksums, digest, cache, mode, processes = sys.argv[1:]
     torch.set_num_threads(1)  # so that it may fork
-    module.FRAMES_AT_ONCE_CPU = 1
+    module.FRAMES_AT_ONCE_PER_THREAD = 1
     parts = module.FeatureStore._parts
 
     def slow_parts(*arguments):
