@@ -46,7 +46,7 @@ class Space:
     suggest: Suggest
     first: Sequence[Mapping[str, Any]]
     epochs: int = 30
-    demo_epochs: int = 10
+    demo_epochs: int = 20
 
     def epochs_on(self, corpus: Corpus) -> int:
         """Epochs of a trial at most on this corpus, unless the command line says otherwise."""
