@@ -17,6 +17,7 @@ from typing import Any
 import fourier
 from fourier.config import SpectrogramConfig
 from fourier.corpora import PROTOCOLS
+from fourier.errors import StudyError
 from fourier.search.study import Claim, SharedStudy
 from fourier.tracking import TrackedRun, Tracker, save_view, without_password
 from fourier.training.experiment import Experiment
@@ -62,6 +63,22 @@ class StudyRecord:
                 shared.study.set_user_attr("run_id", parent.id)
         return cls(shared, experiment, experiment_id, parent)
 
+    @classmethod
+    def find(cls, tracker: Tracker, shared: SharedStudy, experiment: Experiment) -> "StudyRecord":
+        """The runs of a study that was searched before; its own run is left as it is.
+
+        Raises:
+            StudyError: its run is not in this store.
+        """
+        run_id = shared.study.user_attrs.get("run_id", "")
+        if not run_id or not tracker.run_exists(run_id):
+            raise StudyError(
+                f"the runs of study {shared.name!r} are not in {tracker.shown_uri}; set "
+                "MLFLOW_TRACKING_URI as it was when the study was run"
+            )
+        experiment_id = tracker.client.get_run(run_id).info.experiment_id
+        return cls(shared, experiment, experiment_id, TrackedRun(tracker, run_id))
+
     @property
     def tracker(self) -> Tracker:
         """The store that everything is written to."""
@@ -94,6 +111,10 @@ class StudyRecord:
             "fourier.state": "running",
         }
         return self._child(f"trial {number:04d}", tags)
+
+    def open_promotion(self, tags: Mapping[str, str]) -> TrackedRun:
+        """Make the run of a promotion, beside the trials that it chose from."""
+        return self._child("promotion", environment_tags() | {"fourier.kind": "promotion"} | tags)
 
     def write_baselines(self, spectrogram: SpectrogramConfig) -> dict[str, dict[str, float]]:
         """Measure the baselines once in a study's life, each as a run beside the trials.

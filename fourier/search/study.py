@@ -170,6 +170,36 @@ def open_study(
     return SharedStudy(name, study, setting, is_new, first, sampler, lock)
 
 
+def find_study(name: str, storage: BaseStorage) -> SharedStudy:
+    """Open a study that is there, as it is, to read it.
+
+    Raises:
+        StudyError: there is none of this name, or it is not one of this project's.
+    """
+    RESULTS.mkdir(exist_ok=True)
+    lock = FileLock(RESULTS / f".study-{digest_of(name)}.lock")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study = optuna.load_study(study_name=name, storage=storage)
+        setting = Setting(**study.user_attrs["setting"])
+    except KeyError:
+        there = ", ".join(list_studies(storage)) or "none yet"
+        raise StudyError(
+            f"there is no study {name!r}; there are: {there}; name one with --study, or "
+            "run its sweep first"
+        ) from None
+    return SharedStudy(name, study, setting, is_new=False, first=(), sampler="tpe", lock=lock)
+
+
+def list_studies(storage: BaseStorage) -> dict[str, Setting]:
+    """The settings of this project's studies in a storage, by their names."""
+    return {
+        summary.study_name: Setting(**summary.user_attrs["setting"])
+        for summary in optuna.get_all_study_summaries(storage, include_best_trial=False)
+        if "setting" in summary.user_attrs
+    }
+
+
 def make_sampler(name: SamplerName, seed: int) -> optuna.samplers.BaseSampler:
     """The sampler of one trial: TPE over groups of parameters that occur together, or random."""
     if name == "random":

@@ -2,6 +2,6 @@
 
 from fourier.tracking.links import save_view
 from fourier.tracking.pictures import draw_trial
-from fourier.tracking.runs import TrackedRun, Tracker, without_password
+from fourier.tracking.runs import TrackedRun, Tracker, require_answer, without_password
 
-__all__ = ["TrackedRun", "Tracker", "draw_trial", "save_view", "without_password"]
+__all__ = ["TrackedRun", "Tracker", "draw_trial", "require_answer", "save_view", "without_password"]

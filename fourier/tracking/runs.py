@@ -85,7 +85,7 @@ class Tracker:
             logging.getLogger(name).setLevel(logging.WARNING)
         uri = uri or mlflow.get_tracking_uri()
         if uri.startswith(("http://", "https://")):
-            _require_answer(uri)
+            require_answer(uri)
         with _tracking_errors(uri), _one_at_a_time(uri):
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)
@@ -216,8 +216,16 @@ class TrackedRun:
             self.tracker.client.update_run(self.id, status="RUNNING")
 
 
-def _require_answer(uri: str) -> None:
-    """Ask a server for its health once, where MLflow would retry for minutes."""
+def require_answer(uri: str, variable: str = "MLFLOW_TRACKING_URI") -> None:
+    """Ask a server for its health once, where MLflow would retry for minutes.
+
+    Args:
+        uri: address of the server.
+        variable: where the address comes from.
+
+    Raises:
+        TrackingError: it does not answer.
+    """
     import requests
 
     try:
@@ -225,7 +233,7 @@ def _require_answer(uri: str) -> None:
     except requests.RequestException as error:
         raise TrackingError(
             f"no MLflow server answers at {without_password(uri)} ({type(error).__name__}); "
-            "start it with `mlflow server`, or unset MLFLOW_TRACKING_URI to use ./mlflow.db"
+            f"start it with `mlflow server`, or unset {variable} to use ./mlflow.db"
         ) from None
 
 

@@ -1,0 +1,69 @@
+"""What a run says of itself: its ``config.json``, read back and checked.
+
+Not here: training it again (`fourier.release.reproduce`).
+"""
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fourier.config import TrialConfig
+from fourier.errors import ConfigError, ReleaseError
+from fourier.release.registry import registry_errors
+from fourier.tracking import Tracker
+
+CONFIG_FILE = "config.json"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A run's ``config.json``.
+
+    Attributes:
+        task: ``deam`` or ``gtzan``.
+        corpus: name of the corpus.
+        corpus_digest: its identity.
+        protocol: how tracks were split.
+        objective: the metric that the best epoch was chosen by.
+        trial: what was trained.
+    """
+
+    task: str
+    corpus: str
+    corpus_digest: str
+    protocol: str
+    objective: str
+    trial: TrialConfig
+
+
+def read_config(tracker: Tracker, run_id: str) -> RunConfig:
+    """Fetch and read the ``config.json`` of a run.
+
+    Raises:
+        ReleaseError: there is no such run, or it has no such file (a trial that failed).
+        ConfigError: the file does not describe an experiment.
+    """
+    with registry_errors(tracker, f"there is no run {run_id} with a {CONFIG_FILE}"):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(tracker.client.download_artifacts(run_id, CONFIG_FILE, folder))
+            text = path.read_text()
+    try:
+        return _parse(json.loads(text))
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ConfigError(
+            f"{CONFIG_FILE} of run {run_id} does not describe an experiment ({error!r}); "
+            "name another run"
+        ) from None
+
+
+def _parse(data: dict[str, Any]) -> RunConfig:
+    return RunConfig(
+        task=str(data["task"]),
+        corpus=str(data["corpus"]["name"]),
+        corpus_digest=str(data["corpus"]["digest"]),
+        protocol=str(data["protocol"]),
+        objective=str(data["objective"]),
+        trial=TrialConfig.from_dict(data["trial"]),
+    )
