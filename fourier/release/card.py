@@ -149,8 +149,7 @@ def _figures(facts: Facts) -> str:
 def _validation(facts: Facts, *, baselines: bool) -> str:
     task, winner = facts.experiment.task, facts.winner
     shown = list(dict.fromkeys((task.objective, *task.display)))
-    result = facts.released.result
-    released = result.metrics if result else {}
+    released = facts.released.network.metrics
     rows = [
         [f"mean ± std of {len(winner.results)} seeds", *(spread(winner, name) for name in shown)],
         ["released: the median seed", *(f"{released[name]:.3f}" for name in shown)],
@@ -167,11 +166,10 @@ def _validation(facts: Facts, *, baselines: bool) -> str:
 def _data(facts: Facts) -> str:
     experiment = facts.experiment
     corpus, protocol = experiment.corpus, PROTOCOLS[experiment.protocol]
-    parts = experiment.clips.groupby(experiment.parts.to_numpy())["track"].agg(["nunique", "size"])
+    by_part = experiment.clips.groupby(experiment.parts.to_numpy())["track"]
+    tracks, clips = by_part.nunique().to_dict(), by_part.size().to_dict()
     counts = ", ".join(
-        f"{part} {parts.loc[part, 'nunique']} tracks ({parts.loc[part, 'size']} clips)"
-        for part in PARTS
-        if part in parts.index
+        f"{part} {tracks[part]} tracks ({clips[part]} clips)" for part in PARTS if part in tracks
     )
     return (
         f"## Data and protocol\n\n{corpus.name}, digest `{corpus.digest}`. "

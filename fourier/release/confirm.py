@@ -58,6 +58,17 @@ class Attempt:
     result: Result | None
     reason: str = ""
 
+    @property
+    def network(self) -> Result:
+        """What came of it, where it is known to have ended.
+
+        Raises:
+            ValueError: it diverged.
+        """
+        if self.result is None:
+            raise ValueError(f"`result` must be there, but the training diverged: {self.reason}")
+        return self.result
+
 
 @dataclass(frozen=True, eq=False)
 class Confirmed:
@@ -98,7 +109,7 @@ class Confirmed:
         """The attempt in the middle; of an even number the worse of the two middle ones."""
         sign = 1 if self.direction == "maximize" else -1
         ended = [attempt for attempt in self.attempts if attempt.result is not None]
-        ranked = sorted(ended, key=lambda attempt: sign * _objective(attempt))
+        ranked = sorted(ended, key=lambda attempt: sign * attempt.network.metrics["objective"])
         return ranked[(len(ranked) - 1) // 2]
 
 
@@ -182,7 +193,9 @@ def confirmation_table(confirmed: Sequence[Confirmed], metrics: Sequence[str]) -
     """A row for each candidate: its trial, the study's value, mean and std of the metrics."""
     rows = []
     for each in confirmed:
-        row = {"trial": each.candidate.trial, "sweep_objective": each.candidate.objective}
+        candidate = each.candidate
+        row: dict[str, object] = {"trial": candidate.trial}
+        row |= {"sweep_objective": candidate.objective}
         for name in metrics:
             row |= {f"{name}_mean": each.mean(name), f"{name}_std": each.std(name)}
         row |= {"seeds": len(each.attempts), "diverged": each.diverged}
@@ -195,7 +208,8 @@ def attempts_table(confirmed: Sequence[Confirmed]) -> pd.DataFrame:
     rows = []
     for each in confirmed:
         for attempt in each.attempts:
-            row = {"trial": each.candidate.trial, "seed": attempt.config.training.seed}
+            row: dict[str, object] = {"trial": each.candidate.trial}
+            row |= {"seed": attempt.config.training.seed}
             if attempt.result is not None:
                 row |= {"best_epoch": attempt.result.best_epoch, **attempt.result.metrics}
             rows.append(row | {"reason": attempt.reason})
@@ -226,7 +240,3 @@ def _train(
         return Attempt(config, experiment.run(config, report))
     except TrainingDiverged as error:
         return Attempt(config, None, str(error))
-
-
-def _objective(attempt: Attempt) -> float:
-    return attempt.result.metrics["objective"] if attempt.result else float("nan")

@@ -75,6 +75,11 @@ class Version:
         """The address that MLflow's own tools take."""
         return f"models:/{self.model}/{self.number}"
 
+    @property
+    def settled(self) -> bool:
+        """Whether its promotion came to its end; one made by hand has nothing to finish."""
+        return KEY not in self.tags or SETTLED in self.tags
+
     def __str__(self) -> str:
         return f"{self.model} version {self.number}"
 

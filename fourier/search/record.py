@@ -114,7 +114,8 @@ class StudyRecord:
 
     def open_promotion(self, tags: Mapping[str, str]) -> TrackedRun:
         """Make the run of a promotion, beside the trials that it chose from."""
-        return self._child("promotion", environment_tags() | {"fourier.kind": "promotion"} | tags)
+        kind = environment_tags() | {"fourier.kind": "promotion"}
+        return self._child("promotion", kind | dict(tags))
 
     def write_baselines(self, spectrogram: SpectrogramConfig) -> dict[str, dict[str, float]]:
         """Measure the baselines once in a study's life, each as a run beside the trials.
