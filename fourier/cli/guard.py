@@ -32,6 +32,12 @@ class Interruption:
         if again or not self._waits:
             raise KeyboardInterrupt
 
+    @classmethod
+    def current(cls) -> "Interruption":
+        """The one that `guarded` handles signals with, or one that never strikes."""
+        handler = signal.getsignal(signal.SIGINT)
+        return handler if isinstance(handler, cls) else cls()
+
     def check(self) -> None:
         """Raise KeyboardInterrupt if somebody asked to stop."""
         if self.requested:

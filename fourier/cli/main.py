@@ -12,6 +12,7 @@ import tyro
 from fourier.cli.guard import Interruption, guarded
 from fourier.cli.options import unset
 from fourier.cli.predict import predict
+from fourier.cli.release import models, promote, reproduce, rollback
 from fourier.errors import NothingLeftError
 
 TaskName = Literal["deam", "gtzan"]
@@ -103,14 +104,26 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit code: 0, 1 when the world is broken, 130 when interrupted.
     """
-    commands: dict[str, Callable[..., Any]] = {"demo": demo, "fetch": fetch, "check": check}
-    commands["predict"] = predict
+    commands: dict[str, Callable[..., Any]] = {
+        "demo": demo,
+        "fetch": fetch,
+        "check": check,
+        "predict": predict,
+        "promote": promote,
+        "rollback": rollback,
+        "models": models,
+        "reproduce": reproduce,
+    }
     description = "Finds the best way to hear emotion and genre in music."
 
     def command(_interruption: Interruption) -> int:
         return int(
             tyro.extras.subcommand_cli_from_dict(
-                commands, prog="fourier", description=description, args=argv
+                commands,
+                prog="fourier",
+                description=description,
+                args=argv,
+                config=(tyro.conf.FlagCreatePairsOff,),
             )
         )
 

@@ -3,7 +3,7 @@
 import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -76,7 +76,7 @@ class Screen(Watcher):
         )
         self.trials = TaskID(0)
 
-    def __enter__(self) -> "Screen":
+    def __enter__(self) -> Self:
         self.progress.start()
         return self
 

@@ -182,7 +182,7 @@ def pick_winner(confirmed: Sequence[Confirmed]) -> Confirmed:
     if not sound:
         reasons = {attempt.reason for each in confirmed for attempt in each.attempts}
         raise ReleaseError(
-            f"every candidate diverged with one of its seeds ({', '.join(sorted(reasons - {''}))}); "
+            f"every candidate diverged with a seed ({', '.join(sorted(reasons - {''}))}); "
             "look at more trials with --top"
         )
     sign = 1 if sound[0].direction == "maximize" else -1

@@ -6,8 +6,11 @@ question or may have learned this test part. Not here: doing it (`fourier.releas
 """
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from fourier.corpora import Corpus
 from fourier.digest import digest_of
@@ -19,7 +22,8 @@ from fourier.release.packaging import PROGRAM_FILE
 from fourier.release.registry import Registry, Version, model_name, registry_errors
 from fourier.search.record import StudyRecord
 from fourier.search.storage import RESULTS, open_storage
-from fourier.search.study import SharedStudy, find_study, list_studies
+from fourier.search.study import Setting, SharedStudy, find_study, list_studies
+from fourier.search.watch import Watcher
 from fourier.tracking import Tracker
 from fourier.training import Experiment
 
@@ -85,8 +89,8 @@ def choose_study(task: str, corpus: str, name: str | None, storage: str | None) 
         storage: as a sweep's.
 
     Raises:
-        StudyError: there is no such study, or the storage does not answer.
-        ReleaseError: it is of another task.
+        StudyError: there is no study of that name, or the storage does not answer.
+        ReleaseError: it is of another task, or nothing says which is meant.
     """
     if storage is None and not (RESULTS / "studies.journal").exists():
         raise ReleaseError(
@@ -94,9 +98,7 @@ def choose_study(task: str, corpus: str, name: str | None, storage: str | None) 
             "folder where one was"
         )
     opened = open_storage(storage)
-    if name is None:
-        mine = [each for each, of in list_studies(opened).items() if of.corpus == corpus]
-        name = mine[0] if len(mine) == 1 else corpus
+    name = name or _usual_study(task, corpus, list_studies(opened))
     shared = find_study(name, opened)
     if shared.setting.task != task:
         raise ReleaseError(
@@ -104,6 +106,32 @@ def choose_study(task: str, corpus: str, name: str | None, storage: str | None) 
             f"--study, or type `fourier promote {shared.setting.task}`"
         )
     return shared
+
+
+def open_study_experiment(
+    shared: SharedStudy,
+    corpus: Corpus,
+    cache: Path,
+    device: torch.device,
+    watcher: Watcher,
+    jobs: int = -1,
+) -> Experiment:
+    """The experiment of a study, on a corpus that must be the same.
+
+    Raises:
+        ReleaseError: the corpus is another.
+    """
+    setting = shared.setting
+    require_corpus(corpus, setting.corpus, setting.corpus_digest, f"study {shared.name!r}")
+    return Experiment.open(
+        corpus,
+        protocol=setting.protocol,
+        objective=setting.objective,
+        cache=cache,
+        device=device,
+        jobs=jobs,
+        progress=watcher.stage("decoding"),
+    )
 
 
 def require_corpus(corpus: Corpus, name: str, digest: str, whose: str) -> None:
@@ -145,17 +173,13 @@ def plan_promotion(
         ReleaseError: something stands in the way.
         TrackingError: the registry does not answer.
     """
-    setting = shared.setting
-    require_corpus(
-        experiment.corpus, setting.corpus, setting.corpus_digest, f"study {shared.name!r}"
-    )
     registry = Registry.connect(tracker)
     model = model_name(experiment.corpus.name)
     record = StudyRecord.find(tracker, shared, experiment)
     candidates = find_candidates(tracker, shared, top)
     key = digest_of(
         {
-            "study": [shared.name, setting.__dict__],
+            "study": [shared.name, shared.setting.__dict__],
             "candidates": [candidate.config.digest for candidate in candidates],
             "seeds": seeds,
         }
@@ -197,8 +221,30 @@ def fetch_program(registry: Registry, version: Version) -> Program:
         return load_program(Path(path))
 
 
+def _usual_study(task: str, corpus: str, studies: Mapping[str, Setting]) -> str:
+    """The study that is named after the corpus, or the only one that was run on it."""
+    mine = [name for name, setting in studies.items() if setting.corpus == corpus]
+    if corpus in mine or len(mine) == 1:
+        return corpus if corpus in mine else mine[0]
+    if mine:
+        raise ReleaseError(
+            f"several studies were run on {corpus}; name one of {', '.join(mine)} with --study"
+        )
+    others = [f"{name} (on {of.corpus})" for name, of in studies.items() if of.task == task]
+    if others:
+        raise ReleaseError(
+            f"no study was run on {corpus}; there are {', '.join(others)}: name the folder of its "
+            "corpus with --data"
+        )
+    raise ReleaseError(
+        f"no study of {task} was run here yet; run `python experiments/sweep_{task}.py`"
+    )
+
+
 def _require_tracks(experiment: Experiment, tracks: int, force: bool) -> None:
-    where = f"protocol {experiment.protocol} leaves {tracks} test tracks of {experiment.corpus.name}"
+    where = (
+        f"protocol {experiment.protocol} leaves {tracks} test tracks of {experiment.corpus.name}"
+    )
     if tracks == 0:
         raise ReleaseError(
             f"{where}, so nothing can be measured; sweep again with another --protocol"

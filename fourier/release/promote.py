@@ -136,18 +136,17 @@ def decide(comparison: Comparison, champion: str) -> Decision:
     few = "" if comparison.tracks >= LEAST_TRACKS else " (too few to trust; --force was given)"
     if gain is None:
         own = comparison.winner[comparison.metric]
-        return Decision(
-            True, f"there is no champion yet; {comparison.metric} {own} {on}{few}"
-        )
+        return Decision(True, f"there is no champion yet; {comparison.metric} {own} {on}{few}")
     shown = f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
     if gain.low > 0:
         return Decision(
-            True, f"the gain in {comparison.metric} over {champion}, {shown} {on}, lies above "
-            f"zero{few}"
+            True,
+            f"the gain in {comparison.metric} over {champion}, {shown} {on}, lies above zero{few}",
         )
     return Decision(
-        False, f"{champion} stays, because the gain in {comparison.metric}, {shown} {on}, does not "
-        f"lie above zero{few}"
+        False,
+        f"{champion} stays, because the gain in {comparison.metric}, {shown} {on}, does not "
+        f"lie above zero{few}",
     )
 
 
@@ -252,9 +251,7 @@ def _facts(
     )
 
 
-def _register(
-    plan: Plan, facts: Facts, decision: Decision, run: TrackedRun, path: Path
-) -> Version:
+def _register(plan: Plan, facts: Facts, decision: Decision, run: TrackedRun, path: Path) -> Version:
     tags = _version_tags(plan, facts, decision)
     with registry_errors(plan.registry.tracker, f"{plan.model} could not be logged"):
         model_id = log_exported(run, path)

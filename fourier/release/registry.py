@@ -111,7 +111,9 @@ class Registry:
         with registry_errors(self.tracker, "the model registry does not answer"):
             query = f"name = '{model}'" if model else f"name LIKE '{PREFIX}%'"
             found = [
-                _read(of, each) for of in self._search_models(query) for each in self._search(of.name)
+                _read(of, each)
+                for of in self._search_models(query)
+                for each in self._search(of.name)
             ]
         return sorted(found, key=lambda each: (each.model, -each.number))
 

@@ -71,9 +71,7 @@ class Reproduction:
     def _agree(self, name: str) -> bool:
         if name not in self.stored or name not in self.again:
             return False
-        return math.isclose(
-            self.stored[name], self.again[name], rel_tol=RELATIVE, abs_tol=ABSOLUTE
-        )
+        return math.isclose(self.stored[name], self.again[name], rel_tol=RELATIVE, abs_tol=ABSOLUTE)
 
 
 def find_run(tracker: Tracker, run_id: str) -> StoredRun:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fourier.config import TrialConfig
-from fourier.errors import ConfigError, ReleaseError
+from fourier.errors import ConfigError
 from fourier.release.registry import registry_errors
 from fourier.tracking import Tracker
 
@@ -45,10 +45,11 @@ def read_config(tracker: Tracker, run_id: str) -> RunConfig:
         ReleaseError: there is no such run, or it has no such file (a trial that failed).
         ConfigError: the file does not describe an experiment.
     """
-    with registry_errors(tracker, f"there is no run {run_id} with a {CONFIG_FILE}"):
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(tracker.client.download_artifacts(run_id, CONFIG_FILE, folder))
-            text = path.read_text()
+    with (
+        registry_errors(tracker, f"there is no run {run_id} with a {CONFIG_FILE}"),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        text = Path(tracker.client.download_artifacts(run_id, CONFIG_FILE, folder)).read_text()
     try:
         return _parse(json.loads(text))
     except (KeyError, TypeError, json.JSONDecodeError) as error:

@@ -184,9 +184,7 @@ def _regression_sums(x: Floats, y: Floats) -> Floats:
 def _regression_metrics(task: Regression, sums: Floats) -> dict[str, Floats]:
     values: dict[str, Floats] = {}
     for i, name in enumerate(task.targets):
-        n, x, y, xx, yy, xy, error = np.moveaxis(
-            sums[..., MOMENTS * i : MOMENTS * (i + 1)], -1, 0
-        )
+        n, x, y, xx, yy, xy, error = np.moveaxis(sums[..., MOMENTS * i : MOMENTS * (i + 1)], -1, 0)
         mean_x, mean_y = x / n, y / n
         var_x = _variance(xx / n, mean_x)
         var_y = _variance(yy / n, mean_y)
@@ -203,7 +201,9 @@ def _regression_metrics(task: Regression, sums: Floats) -> dict[str, Floats]:
         values[f"r2_{name}"] = np.where(var_y > 0, 1 - squared / total, flat)
         values[f"ccc_{name}"] = np.where(varied, 2 * covariance / apart, 0)
     for name in AVERAGED:
-        values[name] = np.mean([values[f"{name}_{dimension}"] for dimension in task.targets], axis=0)
+        values[name] = np.mean(
+            [values[f"{name}_{dimension}"] for dimension in task.targets], axis=0
+        )
     return values
 
 
@@ -230,9 +230,7 @@ def _classification_sums(
     return np.hstack([_per_track(segments, of), _hits(votes.argmax(1), truth, classes)])
 
 
-def _hits(
-    guessed: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], classes: int
-) -> Floats:
+def _hits(guessed: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], classes: int) -> Floats:
     """Per unit and class: 1 where it was hit; 1 each for being guessed and being true."""
     one = np.eye(classes)
     return np.hstack([one[labels] * (guessed == labels)[:, None], one[guessed] + one[labels]])

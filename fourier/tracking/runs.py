@@ -78,6 +78,7 @@ class Tracker:
             TrackingError: the store does not answer.
         """
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a sweep phones nobody
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # rooms never print
         import mlflow
         from mlflow import MlflowClient
 

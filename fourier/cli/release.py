@@ -1,0 +1,229 @@
+"""``fourier promote``, ``rollback``, ``models`` and ``reproduce``.
+
+Light at import, so that ``--help`` answers at once. Not here: ``fourier predict``.
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from fourier.cli.guard import FAILED, Interruption
+from fourier.cli.options import unset
+from fourier.cli.sweep import find_corpus
+
+if TYPE_CHECKING:
+    from fourier.cli.verdict import PromotionScreen
+    from fourier.corpora import Corpus
+    from fourier.release.plan import Plan
+
+TaskName = Literal["deam", "gtzan"]
+CorpusName = Literal["deam", "gtzan", "deam-demo", "gtzan-demo"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PromoteOptions:
+    """Options of a promotion."""
+
+    study: Annotated[str | None, unset("NAME")] = None
+    """Study to promote from. By default the corpus's, or the only one that was run on it."""
+
+    data: Annotated[Path | None, unset("DIR")] = None
+    """Folder of the corpus that the study was run on. By default the demo corpus."""
+
+    top: int = 3
+    """How many of the best trials are trained again."""
+
+    seeds: int = 5
+    """How often each is trained, with new seeds."""
+
+    yes: bool = False
+    """Do not ask; for scripts."""
+
+    dry_run: bool = False
+    """Show what would happen; train nothing, keep the test part closed, register nothing."""
+
+    force: bool = False
+    """Go on although the test part is too small, or may be known to the champion."""
+
+    storage: Annotated[str | None, unset("URL|FILE")] = None
+    """Where the study is kept, as for the sweep. By default mlruns/studies.journal."""
+
+    device: str = "auto"
+    """Where to train: auto (the GPU where there is one), cpu, cuda, cuda:1, …"""
+
+    cache: Annotated[Path | None, unset("DIR")] = None
+    """Decoded audio and features. By default $FOURIER_CACHE, else the user's cache folder."""
+
+    jobs: int = -1
+    """Processes that decode audio; -1 for all cores."""
+
+    def __post_init__(self) -> None:
+        for name in ("top", "seeds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} must be 1 or greater, but got {getattr(self, name)}")
+
+
+def promote(
+    task: Annotated[TaskName, tyro.conf.Positional],
+    /,
+    options: Annotated[PromoteOptions, tyro.conf.arg(name="")] = PromoteOptions(),
+) -> int:
+    """Confirm a study's best trials on unseen data, register the winner, move the alias.
+
+    Args:
+        task: what the study was for.
+        options: how.
+    """
+    from fourier.cli.show import make_console
+    from fourier.cli.verdict import PromotionScreen, print_plan, print_promotion
+    from fourier.release.promote import finish_interrupted
+    from fourier.release.promote import promote as carry_out
+
+    interruption = Interruption.current()
+    with PromotionScreen(make_console(), interruption) as screen:
+        plan = _plan(task, options, screen)
+    console = screen.console
+    print_plan(console, plan)
+    if plan.before is not None:
+        finished = None if options.dry_run else finish_interrupted(plan)
+        if finished is not None:
+            console.print(f"Finished the promotion of {finished}, which had been cut off.")
+        else:
+            console.print(
+                f"Nothing new: {plan.before} was promoted from these very trials and seeds on "
+                f"{plan.before.created}. Nothing was changed.",
+                soft_wrap=True,
+            )
+        return 0
+    if options.dry_run:
+        console.print(
+            "A dry run: nothing was trained, the test part stays closed, nothing was registered."
+        )
+        return 0
+    if not _agreed(options.yes):
+        console.print("Nothing was changed.")
+        return FAILED
+    with PromotionScreen(console, interruption) as screen, interruption.waiting():
+        screen.begin(len(plan.candidates), plan.seeds)
+        promotion = carry_out(plan, screen)
+    print_promotion(console, plan, promotion)
+    return 0
+
+
+def rollback(corpus: Annotated[CorpusName, tyro.conf.Positional], /) -> int:
+    """Make the previous champion champion again; the same command again undoes it.
+
+    Args:
+        corpus: whose model: deam, gtzan, or of the demo corpora deam-demo, gtzan-demo.
+    """
+    from fourier.cli.show import make_console
+    from fourier.release.registry import Registry, model_name
+    from fourier.tracking import Tracker
+
+    was, now = Registry.connect(Tracker.connect()).rollback(model_name(corpus))
+    make_console().print(
+        f"{now.model}: champion was version {was.number} and is now version {now.number}. "
+        "The same command again moves it back.",
+        soft_wrap=True,
+    )
+    return 0
+
+
+def models() -> int:
+    """List all versions of the registered models, their aliases and figures."""
+    from fourier.cli.show import make_console
+    from fourier.cli.verdict import print_models
+    from fourier.release.registry import Registry
+    from fourier.tracking import Tracker
+
+    print_models(make_console(), Registry.connect(Tracker.connect()).versions())
+    return 0
+
+
+def reproduce(
+    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+    /,
+    *,
+    data: Annotated[Path | None, unset("DIR")] = None,
+    device: str = "auto",
+    cache: Annotated[Path | None, unset("DIR")] = None,
+    jobs: int = -1,
+) -> int:
+    """Train a run's config.json again and compare; exit code 1 if a metric differs.
+
+    Args:
+        run: id of a trial's or a promotion's run, as the UI shows it.
+        data: folder of the corpus that it was trained on. By default the demo corpus.
+        device: where to train: auto (the GPU where there is one), cpu, cuda, cuda:1, …
+        cache: decoded audio and features. By default $FOURIER_CACHE or the user's cache folder.
+        jobs: processes that decode audio; -1 for all cores.
+    """
+    from fourier.cli.show import make_console
+    from fourier.cli.verdict import PromotionScreen, print_reproduction
+    from fourier.features.cache import default_cache
+    from fourier.release.reproduce import find_run, open_experiment_of
+    from fourier.release.reproduce import reproduce as train_again
+    from fourier.tracking import Tracker
+    from fourier.training import pick_device
+
+    interruption = Interruption.current()
+    stored = find_run(Tracker.connect(), run)
+    with PromotionScreen(make_console(), interruption) as screen, interruption.waiting():
+        folder = cache or default_cache()
+        corpus = _corpus(stored.config.task, stored.config.corpus, data, folder, screen)
+        experiment = open_experiment_of(stored, corpus, folder, pick_device(device), screen, jobs)
+        screen.begin(1, 1)
+        reproduction = train_again(stored, experiment, screen)
+    print_reproduction(screen.console, stored, reproduction)
+    return FAILED if reproduction.different else 0
+
+
+def _plan(task: str, options: PromoteOptions, screen: "PromotionScreen") -> "Plan":
+    from fourier.corpora import load_corpus
+    from fourier.features.cache import default_cache
+    from fourier.release.plan import choose_study, open_study_experiment, plan_promotion
+    from fourier.tracking import Tracker
+    from fourier.training import pick_device
+
+    device, tracker = pick_device(options.device), Tracker.connect()
+    cache = options.cache or default_cache()
+    at_hand = load_corpus(options.data, task).name if options.data else f"{task}-demo"
+    shared = choose_study(task, at_hand, options.study, options.storage)
+    corpus = _corpus(task, shared.setting.corpus, options.data, cache, screen)
+    experiment = open_study_experiment(shared, corpus, cache, device, screen, options.jobs)
+    return plan_promotion(
+        tracker,
+        shared,
+        experiment,
+        top=options.top,
+        seeds=options.seeds,
+        force=options.force,
+    )
+
+
+def _corpus(
+    task: str, wanted: str, data: Path | None, cache: Path, screen: "PromotionScreen"
+) -> "Corpus":
+    """The corpus that was named, or the demo corpus where that is what is wanted."""
+    from fourier.errors import ReleaseError
+
+    if data is None and wanted != f"{task}-demo":
+        raise ReleaseError(f"this was made with corpus {wanted}; name its folder with --data DIR")
+    return find_corpus(task, data, cache, screen)
+
+
+def _agreed(yes: bool) -> bool:
+    """Whether whoever typed the command wants it; only where somebody can be asked."""
+    from fourier.errors import ReleaseError
+
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise ReleaseError(
+            "nobody is there to be asked; add --yes to promote, or --dry-run to see the plan only"
+        )
+    answer = input("Train them, open the test part and register the winner? [y/N] ")
+    return answer.strip().lower() in ("y", "yes")
