@@ -33,10 +33,10 @@ class PromoteOptions:
     data: Annotated[Path | None, unset("DIR")] = None
     """Folder of the corpus that the study was run on. By default the demo corpus."""
 
-    top: int = 3
+    top: Annotated[int, tyro.conf.arg(metavar="N")] = 3
     """How many of the best trials are trained again."""
 
-    seeds: int = 5
+    seeds: Annotated[int, tyro.conf.arg(metavar="N")] = 5
     """How often each is trained, with new seeds."""
 
     yes: bool = False
@@ -51,13 +51,13 @@ class PromoteOptions:
     storage: Annotated[str | None, unset("URL|FILE")] = None
     """Where the study is kept, as for the sweep. By default mlruns/studies.journal."""
 
-    device: str = "auto"
+    device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
     """Where to train: auto (the GPU where there is one), cpu, cuda, cuda:1, …"""
 
     cache: Annotated[Path | None, unset("DIR")] = None
     """Decoded audio and features. By default $FOURIER_CACHE, else the user's cache folder."""
 
-    jobs: int = -1
+    jobs: Annotated[int, tyro.conf.arg(metavar="N")] = -1
     """Processes that decode audio; -1 for all cores."""
 
     def __post_init__(self) -> None:
@@ -148,9 +148,9 @@ def reproduce(
     /,
     *,
     data: Annotated[Path | None, unset("DIR")] = None,
-    device: str = "auto",
+    device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto",
     cache: Annotated[Path | None, unset("DIR")] = None,
-    jobs: int = -1,
+    jobs: Annotated[int, tyro.conf.arg(metavar="N")] = -1,
 ) -> int:
     """Train a run's config.json again and compare; exit code 1 if a metric differs.
 

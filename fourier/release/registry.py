@@ -43,7 +43,7 @@ def registry_errors(tracker: Tracker, what: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         raise ReleaseError(
             f"{what} in MLflow at {tracker.shown_uri}: {reason}; check MLFLOW_TRACKING_URI, or "
             "unset it to use ./mlflow.db"

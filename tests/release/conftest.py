@@ -13,6 +13,10 @@ from fourier.corpora import load_corpus
 from fourier.release.export import build_clip_model, describe_program, export_program
 from fourier.training import Experiment
 
+from .studies import small_gtzan, swept, swept_once
+
+__all__ = ["small_gtzan", "swept", "swept_once"]
+
 
 @pytest.fixture(autouse=True, scope="package")
 def one_thread() -> Iterator[None]:

@@ -33,9 +33,7 @@ def small_gtzan(tmp_path_factory) -> Path:
         for i in range(20):
             tone = 0.3 * np.sin(2 * np.pi * frequency * rng.uniform(0.9, 1.1) * time)
             noise = 0.05 * rng.standard_normal(len(time))
-            soundfile.write(
-                root / "genres" / genre / f"{genre}.{i:05d}.wav", tone + noise, 22_050
-            )
+            soundfile.write(root / "genres" / genre / f"{genre}.{i:05d}.wav", tone + noise, 22_050)
     return root
 
 
