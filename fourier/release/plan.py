@@ -16,6 +16,7 @@ from fourier.corpora import Corpus
 from fourier.digest import digest_of
 from fourier.errors import ReleaseError
 from fourier.release.confirm import Candidate, find_candidates
+from fourier.release.decision import LEAST_TRACKS
 from fourier.release.export import Program, load_program
 from fourier.release.heldout import count_openings, count_test_tracks
 from fourier.release.packaging import PROGRAM_FILE
@@ -26,9 +27,6 @@ from fourier.search.study import Setting, SharedStudy, find_study, list_studies
 from fourier.search.watch import Watcher
 from fourier.tracking import Tracker
 from fourier.training import Experiment
-
-LEAST_TRACKS = 10
-"""Below this an interval over tracks says nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,7 +279,7 @@ def _find_champion(
     if learned != (corpus.digest, experiment.protocol) and not force:
         raise ReleaseError(
             f"the champion {version} was trained on {about['corpus']['name']} {learned[0]} by "
-            f"{learned[1]}, not on {corpus.digest} by {experiment.protocol}, and may know this test "
-            "part; add --force to compare all the same"
+            f"{learned[1]}, not on {corpus.digest} by {experiment.protocol}, and may know this "
+            "test part; add --force to compare all the same"
         )
     return Champion(version, program)

@@ -20,6 +20,7 @@ from fourier.digest import digest_of
 from fourier.errors import ReleaseError
 from fourier.release.card import Facts, write_card
 from fourier.release.confirm import Attempt, Audience, Confirmed, confirm, pick_winner
+from fourier.release.decision import Decision, decide
 from fourier.release.evidence import log_curves, write_evidence
 from fourier.release.export import (
     Program,
@@ -31,7 +32,7 @@ from fourier.release.export import (
 )
 from fourier.release.heldout import HeldOut, open_held_out
 from fourier.release.packaging import log_exported
-from fourier.release.plan import LEAST_TRACKS, Champion, Plan
+from fourier.release.plan import Champion, Plan
 from fourier.release.registry import CHAMPION, KEY, Version, registry_errors
 from fourier.release.statistics import Comparison, compare
 from fourier.search.storage import RESULTS
@@ -42,19 +43,6 @@ CHECKED_CLIPS = 64
 BATCH_CLIPS = 32
 FULL_SCALE = np.float32(32768)
 SMALLEST_PROBABILITY = 1e-30  # its logarithm is finite in float32
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Whether the alias moves, and why.
-
-    Attributes:
-        moves: whether the new version becomes champion.
-        reason: a sentence without its full stop.
-    """
-
-    moves: bool
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,31 +111,6 @@ def finish_interrupted(plan: Plan) -> Version | None:
     if version is None or version.settled:
         return None
     return plan.registry.settle(version, champion=version.tags.get("fourier.moves") == "true")
-
-
-def decide(comparison: Comparison, champion: str) -> Decision:
-    """Whether the winner becomes champion: if nobody is, or if its gain is more than noise.
-
-    Args:
-        comparison: on the test part.
-        champion: who was measured beside it; empty if nobody.
-    """
-    gain, on = comparison.gain, f"on {comparison.tracks} test tracks"
-    few = "" if comparison.tracks >= LEAST_TRACKS else " (too few to trust; --force was given)"
-    if gain is None:
-        own = comparison.winner[comparison.metric]
-        return Decision(True, f"there is no champion yet; {comparison.metric} {own} {on}{few}")
-    shown = f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
-    if gain.low > 0:
-        return Decision(
-            True,
-            f"the gain in {comparison.metric} over {champion}, {shown} {on}, lies above zero{few}",
-        )
-    return Decision(
-        False,
-        f"{champion} stays, because the gain in {comparison.metric}, {shown} {on}, does not "
-        f"lie above zero{few}",
-    )
 
 
 def answers_of(

@@ -137,7 +137,7 @@ def test_each_candidate_is_trained_with_as_many_new_seeds_and_the_same_again(swe
 
 def test_what_the_audience_raises_stops_the_training(swept):
     class Impatient(Audience):
-        def epoch_ends(self, slot, epoch, epochs, metrics):
+        def epoch_ends(self, *_):
             raise KeyboardInterrupt
 
     shared = find_study("gtzan", open_storage(None))

@@ -16,11 +16,12 @@ import pytest
 from fourier.cli.main import main
 from fourier.corpora import load_corpus
 from fourier.release.confirm import Audience
+from fourier.release.decision import decide
 from fourier.release.export import load_program
 from fourier.release.heldout import OPENED
 from fourier.release.locate import load_predictor
 from fourier.release.plan import choose_study, plan_promotion
-from fourier.release.promote import decide, promote
+from fourier.release.promote import promote
 from fourier.release.registry import Registry
 from fourier.release.statistics import Comparison, Interval
 from fourier.tracking import Tracker
@@ -57,7 +58,10 @@ def everything(folder):
     """What the stores hold, to see that nothing was changed."""
     with sqlite3.connect(folder / "mlflow.db") as database:
         tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        rows = {name: database.execute(f"SELECT * FROM {name}").fetchall() for (name,) in tables}
+        rows = {
+            name: database.execute(f"SELECT * FROM {name}").fetchall()  # noqa: S608  its own name
+            for (name,) in tables
+        }
     return rows, (folder / "mlruns" / "studies.journal").read_bytes()
 
 
@@ -245,7 +249,7 @@ def test_a_registration_that_fails_leaves_no_model_and_a_run_that_says_why(swept
 
 def test_an_interruption_while_training_leaves_nothing(swept):
     class Impatient(Audience):
-        def attempt_ends(self, candidate, index, attempt):
+        def attempt_ends(self, *_):
             raise KeyboardInterrupt
 
     before = everything(swept.folder)

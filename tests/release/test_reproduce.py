@@ -56,7 +56,7 @@ def test_a_trial_that_was_stopped_early_is_stopped_at_the_same_epoch(swept):
     seen = []
 
     class Counter(Watcher):
-        def epoch_ends(self, slot, epoch, epochs, metrics):
+        def epoch_ends(self, _slot, epoch, *_):
             seen.append(epoch)
 
     experiment = open_experiment(swept.data, swept.cache)
