@@ -241,6 +241,7 @@ def _run(
     columns: Sequence[str],
 ) -> int:
     """Open everything, let the experiment work, and say where to look."""
+    from fourier.cli.announce import announce
     from fourier.cli.sweep import find_corpus
     from fourier.features.cache import default_cache
     from fourier.features.pcm import open_pcm
@@ -262,7 +263,7 @@ def _run(
     parent = tracker.open_run(experiment_id, name, tags | corpus_tags(corpus) | environment_tags())
     store = FeatureStore(pcm, cache, device)
     reproduction = Reproduction(options, screen, corpus, pcm, store, parent, experiment_id)
-    _print_plan(reproduction)
+    announce(screen.console, corpus, pcm, device, reproduction.seeds, options.epochs)
     with ended(parent), screen.interruption.waiting():
         parent.log_params({"epochs": options.epochs, "seeds": options.seeds})
         with written_to(parent) as folder:
@@ -273,27 +274,3 @@ def _run(
     )
     reproduction.print(f"\n[bold]Next[/bold]\n  [cyan]mlflow ui\n  {link}[/cyan]")
     return 0
-
-
-def _print_plan(reproduction: Reproduction) -> None:
-    """Which clips there are, and each that is left out with its reason."""
-    from fourier.cli.show import print_facts
-    from fourier.training import describe_device
-
-    corpus, pcm = reproduction.corpus, reproduction.pcm
-    if corpus.is_demo:
-        reproduction.print(
-            "[yellow]Demo corpus[/yellow]: synthesised music, to try things out; "
-            "its numbers say nothing about real music. Name yours with --data DIR."
-        )
-    epochs = reproduction.options.epochs
-    facts = {
-        "corpus": f"{corpus.name} {corpus.digest} in {corpus.root}",
-        "clips": f"{len(pcm.clips)} of {corpus.clip_seconds:g} s from "
-        f"{pcm.clips['track'].nunique()} tracks",
-        "device": describe_device(reproduction.store.device),
-        "seeds": f"{', '.join(map(str, reproduction.seeds))}; {epochs} epochs each",
-    }
-    print_facts(reproduction.screen.console, f"fourier · {corpus.task}", facts)
-    for row in pcm.left_out.itertuples():
-        reproduction.print(f"  [dim]left out[/dim]  {row.item}: {row.reason}")
