@@ -1,4 +1,4 @@
-"""What stands before an experiment that measures one known thing: corpus, device, what is left out."""
+"""What stands before a reproduction: the corpus, the device, and what is left out and why."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
