@@ -110,7 +110,9 @@ class Reproduction:
 
     def begin(self, trainings: int) -> None:
         """Show the bar of the trainings to come."""
-        self.screen.begin_trials(0, trainings, None, "maximize")
+        from fourier.training import make_task
+
+        self.screen.begin_trials(0, trainings, None, make_task(self.corpus))
 
     @contextlib.contextmanager
     def measurement(self, name: str, tags: Mapping[str, str]) -> "Iterator[TrackedRun]":
