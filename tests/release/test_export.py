@@ -45,7 +45,7 @@ def held_out(released: Any) -> torch.Tensor:
     [
         ("gtzan", MFCC, MLPConfig(hidden=(32,))),
         ("gtzan", LOUDNESS, CRNNConfig(width=4, depth=2, hidden=8)),
-        ("deam", UNITY, ResNetConfig(width=4, stages=2)),
+        ("deam", UNITY, ResNetConfig(width=16, stages=2)),
         ("deam", HTK, TwoConvConfig(width=4)),
     ],
     ids=lambda part: getattr(part, "name", getattr(part, "reference", part)),
