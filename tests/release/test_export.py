@@ -92,6 +92,14 @@ def test_audio_is_heard_in_the_steps_that_training_stored() -> None:
     assert (quantize(audio) * 32768).tolist() == [steps]
 
 
+def test_a_program_hears_quiet_audio_in_those_steps_too(genre: Any) -> None:
+    program = load_program(genre.path)
+    quiet = np.random.default_rng(0).normal(0, 2e-5, (2, program.samples)).astype(np.float32)
+    steps = quantize(torch.from_numpy(quiet)).numpy()
+    assert not np.array_equal(steps, quiet)
+    np.testing.assert_array_equal(program.predict(quiet), program.predict(steps))
+
+
 def test_other_weights_do_not_pass_the_check(press: Any, genre: Any) -> None:
     other = press("gtzan", training=dataclasses.replace(genre.config.training, seed=1))
     with pytest.raises(ReleaseError, match="differs by .* from the training path"):
