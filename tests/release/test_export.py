@@ -45,7 +45,7 @@ def held_out(released: Any) -> torch.Tensor:
     [
         ("gtzan", MFCC, MLPConfig(hidden=(32,))),
         ("gtzan", LOUDNESS, CRNNConfig(width=4, depth=2, hidden=8)),
-        ("deam", UNITY, ResNetConfig(width=4, stages=2)),
+        ("deam", UNITY, ResNetConfig(width=16, stages=2)),
         ("deam", HTK, TwoConvConfig(width=4)),
     ],
     ids=lambda part: getattr(part, "name", getattr(part, "reference", part)),
@@ -90,6 +90,14 @@ def test_audio_is_heard_in_the_steps_that_training_stored() -> None:
     audio = torch.tensor([[0.0, 1.0, -1.0, 0.4 / 32768, 0.6 / 32768, 2.0]])
     steps = [0.0, 32767, -32768, 0, 1, 32767]
     assert (quantize(audio) * 32768).tolist() == [steps]
+
+
+def test_a_program_hears_quiet_audio_in_those_steps_too(genre: Any) -> None:
+    program = load_program(genre.path)
+    quiet = np.random.default_rng(0).normal(0, 2e-5, (2, program.samples)).astype(np.float32)
+    steps = quantize(torch.from_numpy(quiet)).numpy()
+    assert not np.array_equal(steps, quiet)
+    np.testing.assert_array_equal(program.predict(quiet), program.predict(steps))
 
 
 def test_other_weights_do_not_pass_the_check(press: Any, genre: Any) -> None:

@@ -182,6 +182,7 @@ def test_a_registered_model_says_what_it_takes(genre: Any, in_shop: Path) -> Non
     assert info.signature is not None
     assert info.signature.inputs.inputs[0].shape == (-1, 66_150)
     assert info.signature.outputs.inputs[0].shape == (-1, 3)
+    assert info.flavors["python_function"]["config"] == {"device": "cpu"}  # also beside a GPU
     assert info.metadata["fourier"]["classes"] == ["blues", "metal", "rock"]
     folder = next(in_shop.glob(f"mlruns/*/models/{model_id}/artifacts"))
     requirements = (folder / "requirements.txt").read_text()
