@@ -59,7 +59,7 @@ class SweepOptions:
     """How bad trials are stopped early."""
 
     protocol: Annotated[str | None, unset("NAME")] = None
-    """How tracks are split. By default the corpus's own; the others are listed below."""
+    """How tracks are split. By default the corpus's own; the others are named above."""
 
     objective: Annotated[str | None, unset("METRIC")] = None
     """Metric to optimise. By default ccc for DEAM and track_accuracy for GTZAN."""

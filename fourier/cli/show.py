@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -35,7 +36,7 @@ def print_facts(console: Console, title: str, facts: Mapping[str, str]) -> None:
     console.print(f"[bold]{title}[/bold]", soft_wrap=True)
     room = max(map(len, facts))
     for name, fact in facts.items():
-        console.print(f"  [dim]{name:<{room}}[/dim]  {fact}", soft_wrap=True)
+        console.print(f"  [dim]{name:<{room}}[/dim]  {escape(fact)}", soft_wrap=True)
 
 
 def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -47,11 +48,11 @@ def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) 
             name,
             justify="right" if numeric else "left",
             style="" if i else "bold",
-            no_wrap=True,
+            no_wrap=i == len(columns) - 1,
             overflow="ellipsis",
         )
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     return table
 
 
@@ -71,6 +72,7 @@ class Screen(Watcher):
             TimeRemainingColumn(compact=True),
             TextColumn("[dim]{task.fields[note]}[/dim]"),
             console=console,
+            speed_estimate_period=3600,
             transient=True,
             disable=not console.is_terminal,
         )
@@ -118,13 +120,16 @@ class Screen(Watcher):
         """Leave one line for a trial that ended."""
         self.progress.update(self.trials, advance=1)
         if outcome.config is None or outcome.value is None:
-            self.console.print(f"  trial {outcome.number:04d}  [red]failed[/red]  {outcome.reason}")
+            self.console.print(
+                f"  trial {outcome.number:04d}  [red]failed[/red]  {escape(outcome.reason)}"
+            )
             return
+        value = outcome.metrics[self.objective]
         is_best = outcome.state == "complete" and (
-            self.best is None or self.better(outcome.value, self.best)
+            self.best is None or self.better(value, self.best)
         )
         if is_best:
-            self.best = outcome.value
+            self.best = value
         mark = {"pruned": "[dim]pruned[/dim]"}.get(outcome.state, "")
         mark = "[green]best[/green]" if is_best else mark
         settings = outcome.config.describe()

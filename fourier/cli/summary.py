@@ -43,7 +43,9 @@ def print_plan(
         done = len(sweep.shared.finished)
         state = "new" if sweep.shared.is_new else "continued"
         facts["study"] = f"{sweep.shared.name} ({state}), {done} of {options.trials} trials done"
-        facts["watch"] = f"type `mlflow ui` here, then open {sweep.record.link()}"
+        served = sweep.record.tracker.uri.startswith("http")
+        facts["watch"] = "" if served else "type `mlflow ui` here, then "
+        facts["watch"] += f"open {sweep.record.link()}"
     print_facts(console, f"fourier · {experiment.task.name}", facts)
     console.print()
 
@@ -76,7 +78,8 @@ def print_summary(console: Console, sweep: "Sweep") -> None:
         for name, share in list(shares.items())[:6]:
             console.print(f"  {name:<16} {share:5.0%}  [blue]{'█' * round(share * 40)}[/blue]")
     console.print("\n[bold]Next[/bold]")
-    console.print("  mlflow ui", style="cyan")
+    if not sweep.record.tracker.uri.startswith("http"):
+        console.print("  mlflow ui", style="cyan")
     console.print(f"  {sweep.record.link()}", soft_wrap=True, style="cyan")
 
 

@@ -71,7 +71,7 @@ def _lead(
     screen.begin_trials(
         len(sweep.shared.finished),
         options.trials,
-        best[0].value if best else None,
+        best[0].user_attrs["metrics"][experiment.task.objective] if best else None,
         experiment.task,
     )
     try:
@@ -96,7 +96,7 @@ def _run_trials(sweep: "Sweep", options: SweepOptions, screen: "Screen") -> None
                 seen.add(trial.number)
                 screen.trial_ends(sweep.outcome_of(trial))
 
-    run_workers(sweep.shared, options.trials, options.workers, sys.argv, look)
+    run_workers(sweep.shared, options.trials, options.workers, sys.argv, look, options.timeout)
     look()
 
 

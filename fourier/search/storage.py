@@ -13,6 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock  # the type that `lock_obj` takes
 from sqlalchemy.exc import SQLAlchemyError
 
+from fourier.digest import digest_of
 from fourier.errors import StudyError
 from fourier.tracking import without_password
 
@@ -65,8 +66,24 @@ def open_storage(url: str | None) -> BaseStorage:
         ) from error
 
 
+def study_lock(name: str, url: str | None) -> FileLock:
+    """What is held while a trial of a study is claimed: beside the journal that all share.
+
+    Processes on a database exclude each other only within one working directory.
+    """
+    shared = url is None or "://" not in url
+    folder = Path(url).parent if url and shared else RESULTS
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f".study-{digest_of(name)}.lock")
+    except OSError as error:
+        raise StudyError(f"{folder} cannot be written: {error}; work in another folder") from error
+
+
 def _drop_torn_tail(path: Path) -> None:
     """Cut off a last line without its end: a write that the disk or the power did not finish.
+
+    A file that is no journal is somebody else's and left as it is.
 
     Whoever wrote it was never told that it is there, so nothing that counted is lost; left alone,
     the next line would be appended to it and no study in the file could be read again.
@@ -74,6 +91,9 @@ def _drop_torn_tail(path: Path) -> None:
     if not path.exists():
         return
     with path.open("rb+") as file:
+        beginning = file.read(4096)
+        if beginning and not (beginning.startswith(b"{") and b'"op_code"' in beginning):
+            raise StudyError(f"{path} is no journal of studies; name another file with --storage")
         size = file.seek(0, os.SEEK_END)
         end, block = size, 4096
         while end > 0:

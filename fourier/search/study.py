@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from fourier.digest import digest_of
 from fourier.errors import StudyError
 from fourier.search import owner
-from fourier.search.storage import RESULTS
+from fourier.search.storage import study_lock
 
 SamplerName = Literal["tpe", "random"]
 PrunerName = Literal["median", "hyperband", "none"]
@@ -114,8 +114,8 @@ class SharedStudy:
                 return None
             seed = self.setting.seed_of(slot)
             self.study.sampler = make_sampler(self.sampler, seed)
-            if slot < len(self.first):
-                self.study.enqueue_trial(dict(self.first[slot]))
+            if slot < len(self.first):  # not Optuna's queue: what dies in it, another slot takes
+                self.study.sampler = fix_parameters(self.first[slot], self.study.sampler)
             trial = self.study.ask()
             trial.set_user_attr("claim", {"slot": slot, "owner": owner.this_process()})
         return Claim(trial, slot, seed)
@@ -144,6 +144,7 @@ def open_study(
     *,
     sampler: SamplerName,
     pruner: PrunerName,
+    lock: FileLock,
     first: Sequence[Mapping[str, Any]] = (),
 ) -> SharedStudy:
     """Open a study, making it where there is none.
@@ -151,8 +152,6 @@ def open_study(
     Raises:
         StudyError: there is one of this name whose trials could not be compared with new ones.
     """
-    RESULTS.mkdir(exist_ok=True)
-    lock = FileLock(RESULTS / f".study-{digest_of(name)}.lock")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with lock:
         is_new = name not in optuna.get_all_study_names(storage)
@@ -176,8 +175,6 @@ def find_study(name: str, storage: BaseStorage) -> SharedStudy:
     Raises:
         StudyError: there is none of this name, or it is not one of this project's.
     """
-    RESULTS.mkdir(exist_ok=True)
-    lock = FileLock(RESULTS / f".study-{digest_of(name)}.lock")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         study = optuna.load_study(study_name=name, storage=storage)
@@ -188,6 +185,7 @@ def find_study(name: str, storage: BaseStorage) -> SharedStudy:
             f"there is no study {name!r}; there are: {there}; name one with --study, or "
             "run its sweep first"
         ) from None
+    lock = study_lock(name, None)  # never held: nothing is claimed
     return SharedStudy(name, study, setting, is_new=False, first=(), sampler="tpe", lock=lock)
 
 
@@ -207,6 +205,15 @@ def make_sampler(name: SamplerName, seed: int) -> optuna.samplers.BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # `group`
         return optuna.samplers.TPESampler(seed=seed, group=True, multivariate=True)
+
+
+def fix_parameters(
+    parameters: Mapping[str, Any], sampler: optuna.samplers.BaseSampler
+) -> optuna.samplers.BaseSampler:
+    """A sampler that gives these parameters their values and draws only others."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return optuna.samplers.PartialFixedSampler(dict(parameters), sampler)
 
 
 def make_pruner(name: PrunerName, epochs: int) -> optuna.pruners.BasePruner:

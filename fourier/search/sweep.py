@@ -15,9 +15,10 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
 from fourier.config import TrialConfig
 from fourier.corpora import Corpus
+from fourier.errors import ConfigError
 from fourier.search.plots import write_plots
 from fourier.search.record import StudyRecord
-from fourier.search.storage import open_storage
+from fourier.search.storage import open_storage, study_lock
 from fourier.search.study import (
     PrunerName,
     SamplerName,
@@ -122,8 +123,11 @@ class Sweep:
             epochs=plan.epochs,
             seed=plan.seed,
         )
-        start = space.start()
-        experiment.check(start)
+        try:
+            start = space.start()
+            experiment.check(start)
+        except ValueError as error:
+            raise ConfigError(f"the space's first trial is not legal: {error}; mend it") from error
         tracker = Tracker.connect()
         shared = open_study(
             plan.study,
@@ -131,6 +135,7 @@ class Sweep:
             setting,
             sampler=plan.sampler,
             pruner=plan.pruner,
+            lock=study_lock(plan.study, plan.storage),
             first=space.first,
         )
         record = StudyRecord.open(tracker, shared, experiment)
@@ -154,9 +159,8 @@ class Sweep:
 
     def outcome_of(self, trial: FrozenTrial) -> Outcome:
         """How a trial ended that another process ran."""
-        config = None
-        if trial.state != TrialState.FAIL:
-            config = self.space.suggest(FixedTrial(trial.params))  # type: ignore[arg-type]
+        kept = trial.user_attrs.get("config")
+        config = None if kept is None else TrialConfig.from_dict(kept)
         states: dict[TrialState, State] = {
             TrialState.COMPLETE: "complete",
             TrialState.PRUNED: "pruned",

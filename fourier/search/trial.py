@@ -19,7 +19,7 @@ import optuna
 from optuna.trial import TrialState
 
 from fourier.config import TrialConfig
-from fourier.errors import FourierError
+from fourier.errors import FourierError, StudyError
 from fourier.search.record import StudyRecord
 from fourier.search.study import Claim, SharedStudy
 from fourier.search.watch import Outcome, State, Watcher
@@ -73,7 +73,16 @@ class TrialRunner:
 
     def draw(self, claim: Claim) -> TrialConfig:
         """The configuration of a claimed trial: its parameters, the study's epochs, its seed."""
-        config = self.suggest(claim.trial)
+        try:
+            config = self.suggest(claim.trial)
+        except ValueError as error:
+            if "dynamic value space" not in str(error):
+                raise
+            name = self.shared.name
+            raise StudyError(
+                f"the search space is not the one that study {name!r} was begun with ({error}); "
+                "name another with --study"
+            ) from error
         training = dataclasses.replace(
             config.training, epochs=self.shared.setting.epochs, seed=claim.seed
         )
@@ -82,7 +91,9 @@ class TrialRunner:
     def _learn(self, claim: Claim, run: TrackedRun) -> Outcome:
         config = self.draw(claim)
         self.watcher.trial_begins(claim.slot, config)
+        claim.trial.set_user_attr("config", config.to_dict())
         run.log_params(config.to_flat())
+        run.set_tags({"fourier.digest": config.digest})
         reporter = _Reporter(self, claim, run, config.training.epochs)
         result = self.experiment.run(config, reporter)
         state: State = "pruned" if reporter.pruned else "complete"

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fourier.errors import StudyError
 from fourier.search.study import SharedStudy
@@ -26,9 +26,16 @@ def is_worker() -> bool:
 
 
 def run_workers(
-    shared: SharedStudy, total: int, count: int, argv: Sequence[str], look: Callable[[], None]
+    shared: SharedStudy,
+    total: int,
+    count: int,
+    argv: Sequence[str],
+    look: Callable[[], None],
+    timeout_seconds: float | None = None,
 ) -> None:
-    """Run this many workers until the study has ``total`` trials.
+    """Run this many workers until the study has ``total`` trials, or nothing more to begin.
+
+    A worker that was killed is replaced; one that ended by itself found nothing more to do.
 
     Args:
         shared: the study, to see which trials are left.
@@ -36,6 +43,7 @@ def run_workers(
         count: workers at a time.
         argv: the command of a worker, without the interpreter.
         look: called twice a second.
+        timeout_seconds: after which no worker is started.
 
     Raises:
         StudyError: a worker gave up by itself; it has said why on its standard error.
@@ -43,20 +51,27 @@ def run_workers(
     threads = max(1, (os.cpu_count() or 1) // count)
     environment = os.environ | {WORKER_VARIABLE: "1", "OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, *argv]
+    deadline = time.monotonic() + timeout_seconds if timeout_seconds else float("inf")
+    missing = min(count, total - len(shared.finished))
     workers: list[subprocess.Popen[bytes]] = []
     try:
         while True:
-            workers = [worker for worker in workers if _still_runs(worker)]
-            shared.bury_the_dead()
-            wanted = min(count, total - len(shared.finished))
-            for _ in range(wanted - len(workers)):
-                workers.append(subprocess.Popen(command, env=environment))  # noqa: S603  our own
+            if time.monotonic() < deadline:
+                workers += [_start(command, environment) for _ in range(missing)]
             if not workers:
                 return
             look()
             time.sleep(POLL_SECONDS)
+            killed = [worker for worker in workers if (worker.poll() or 0) < 0]
+            workers = [worker for worker in workers if _still_runs(worker)]
+            shared.bury_the_dead()
+            missing = min(len(killed), total - len(shared.trials))
     finally:
         _stop(workers)
+
+
+def _start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, env=environment)  # noqa: S603  our own command again
 
 
 def _still_runs(worker: subprocess.Popen[bytes]) -> bool:

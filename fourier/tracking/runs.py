@@ -9,6 +9,7 @@ worth writing (the search decides), and models in the registry (the release does
 import contextlib
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -37,7 +38,8 @@ def _tracking_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        text = without_password(str(error).strip()) or type(error).__name__
+        reason = text.splitlines()[0]
         raise TrackingError(
             f"MLflow at {without_password(uri)} did not take what was written: {reason}; "
             "check MLFLOW_TRACKING_URI, or unset it to use ./mlflow.db"
@@ -45,13 +47,9 @@ def _tracking_errors(uri: str) -> Iterator[None]:
 
 
 def without_password(url: str) -> str:
-    """A URL as it may be shown: whatever stands between ``://`` and ``@`` replaced."""
-    scheme, separator, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    credentials, at, host = authority.rpartition("@")
-    if not separator or not at or not credentials:
-        return url
-    return f"{scheme}{separator}***{at}{host}{slash}{path}"
+    """A text as it may be shown: in its URLs, what stands before ``@`` and passwords replaced."""
+    text = re.sub(r"://[^\s@]+(?:@[^\s@/]*)*@", "://***@", url)
+    return re.sub(r"(?i)\b(password|passwd|token|api_key)=[^&\s;]+", r"\1=***", text)
 
 
 @dataclass(frozen=True)
@@ -78,6 +76,8 @@ class Tracker:
             TrackingError: the store does not answer.
         """
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a sweep phones nobody
+        # Else MLflow prints each run's address, with the password of a server that has one.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # rooms never print
         import mlflow
         from mlflow import MlflowClient

@@ -9,6 +9,8 @@ from torch import nn
 from fourier.config.training import Precision
 from fourier.errors import DeviceError
 
+# The backward pass of a narrower bf16 convolution can abort the process (torch 2.13, AMX).
+NARROWEST_BF16 = 16
 AMPERE = 8  # the first compute capability with bf16 arithmetic
 
 
@@ -59,11 +61,12 @@ def bf16_is_faster(device: torch.device, model: nn.Module) -> bool:
     slower, since casting costs more than its small products save. CUDA devices before Ampere
     emulate bf16.
     """
-    if not any(isinstance(module, nn.Conv1d | nn.Conv2d) for module in model.modules()):
+    widths = [m.out_channels for m in model.modules() if isinstance(m, nn.Conv1d | nn.Conv2d)]
+    if not widths:
         return False
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= AMPERE
-    return device.type == "cpu" and _has_amx()
+    return device.type == "cpu" and _has_amx() and min(widths) >= NARROWEST_BF16
 
 
 def autocast_dtype(

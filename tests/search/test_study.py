@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from fourier.errors import StudyError
 from fourier.search import owner
-from fourier.search.storage import open_storage
+from fourier.search.storage import open_storage, study_lock
 from fourier.search.study import Setting, make_pruner, make_sampler, open_study
 
 SETTING = Setting(
@@ -32,7 +32,13 @@ def own_folder(tmp_path, monkeypatch):
 
 def reopen(setting=SETTING, name="s", first=({"x": 0.25, "kind": "a"},), storage=None):
     return open_study(
-        name, open_storage(storage), setting, sampler="tpe", pruner="none", first=first
+        name,
+        open_storage(storage),
+        setting,
+        sampler="tpe",
+        pruner="none",
+        lock=study_lock(name, storage),
+        first=first,
     )
 
 
@@ -161,6 +167,22 @@ def test_a_torn_last_line_of_the_journal_is_dropped(tail, tmp_path):
     run_all(shared, 4)
     assert journal.read_bytes().startswith(whole)
     assert len(reopen().trials) == 4
+
+
+@pytest.mark.parametrize("content", [b"a shopping list", b"SQLite format 3\0", b"{}\nx"])
+def test_a_file_that_is_no_journal_is_left_as_it_is(content, tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_bytes(content)
+    with pytest.raises(StudyError, match="is no journal"):
+        open_storage(str(path))
+    assert path.read_bytes() == content
+
+
+def test_a_claim_that_dies_before_it_is_made_leaves_nothing_to_the_next_slot():
+    shared = reopen()
+    run_all(shared, 1)
+    assert [trial.state for trial in shared.study.trials] == [TrialState.COMPLETE]
+    assert shared.study.get_trials(states=(TrialState.WAITING,)) == []
 
 
 @pytest.mark.parametrize(

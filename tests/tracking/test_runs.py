@@ -105,7 +105,10 @@ def test_a_store_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
     ("url", "shown"),
     [
         ("postgresql://ann:secret@db:5432/x", "postgresql://***@db:5432/x"),
-        ("http://token@host/a@b", "http://***@host/a@b"),
+        ("http://token@host/a", "http://***@host/a"),
+        ("postgresql://ann:se/cr@et@db/x", "postgresql://***@db/x"),
+        ("postgresql://db/x?user=ann&password=secret", "postgresql://db/x?user=ann&password=***"),
+        ("no answer from http://a:b@c/d; try", "no answer from http://***@c/d; try"),
         ("sqlite:///studies.db", "sqlite:///studies.db"),
         ("mlruns/studies.journal", "mlruns/studies.journal"),
         ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),

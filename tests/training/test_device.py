@@ -41,16 +41,17 @@ def test_a_device_is_described_in_one_phrase():
 
 
 @pytest.mark.parametrize(
-    ("model", "has_convolutions"),
+    ("model", "gains"),
     [
         (nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), False),
         (nn.GRU(4, 2), False),
-        (nn.Sequential(nn.Sequential(nn.Conv2d(1, 2, 3))), True),
+        (nn.Sequential(nn.Sequential(nn.Conv2d(1, 16, 3))), True),
+        (nn.Sequential(nn.Conv2d(1, 16, 3), nn.Conv2d(16, 4, 3)), False),
     ],
-    ids=["mlp", "gru", "cnn"],
+    ids=["mlp", "gru", "cnn", "narrow cnn"],
 )
-def test_auto_takes_bf16_for_convolutions_on_amx_alone(model, has_convolutions):
-    expected = has_convolutions and torch.cpu._is_amx_tile_supported()
+def test_auto_takes_bf16_for_convolutions_on_amx_alone(model, gains):
+    expected = gains and torch.cpu._is_amx_tile_supported()
     assert bf16_is_faster(CPU, model) is expected
     assert autocast_dtype("auto", CPU, model) is (torch.bfloat16 if expected else None)
 
