@@ -40,7 +40,8 @@ class _Recording:
     path: Path
     times: list[float] = field(default_factory=list)
     padded: list[bool] = field(default_factory=list)
-    outputs: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    # Plain numbers: small arrays that outlive a batch would keep the heap from shrinking behind it.
+    outputs: list[list[float]] = field(default_factory=list)
     error: AudioError | None = None
     seconds: float = 0.0
 
@@ -185,13 +186,13 @@ class Predictor:
             outputs = self._model.answer(torch.cat([pictures for _, pictures in batch])).numpy()
         ends = np.cumsum([len(pictures) for _, pictures in batch])
         for (recording, _), part in zip(batch, np.split(outputs, ends[:-1]), strict=True):
-            recording.outputs.append(part)
+            recording.outputs += part.tolist()
         batch.clear()
 
     def _finish(self, recording: _Recording) -> tuple[Path, pd.DataFrame | AudioError]:
         if recording.error is not None:
             return recording.path, recording.error
-        outputs = np.concatenate(recording.outputs)
+        outputs = np.array(recording.outputs, np.float32)
         frame = pd.DataFrame(outputs, columns=self.columns)
         frame.insert(0, "time", recording.times)
         if self.program.classes:
