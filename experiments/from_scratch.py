@@ -162,7 +162,7 @@ def named(metrics: dict[str, float], part: str) -> dict[str, float]:
 
 def watch(here: Reproduction, seed: int, epoch: int, value: float) -> None:
     """Show how far a NumPy network is."""
-    here.screen.epoch_ends(seed, epoch, here.options.epochs, {"objective": value})
+    here.screen.epoch_ends(seed, epoch, here.options.epochs, {here.screen.objective: value})
 
 
 def draw_learning(path: Path, errors: list[list[float]], accuracy: Curves) -> None:

@@ -48,12 +48,18 @@ def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) 
             name,
             justify="right" if numeric else "left",
             style="" if i else "bold",
-            no_wrap=i == len(columns) - 1,
+            no_wrap=True,
             overflow="ellipsis",
+            min_width=0 if i == len(columns) - 1 else _width(name, [row[i] for row in rows]),
         )
     for row in rows:
         table.add_row(*map(escape, row))
     return table
+
+
+def _width(name: str, cells: Sequence[str]) -> int:
+    """What a column needs; what does not fit the screen is cut from the last one."""
+    return max(map(len, (name, *cells)))
 
 
 class Screen(Watcher):

@@ -9,8 +9,9 @@ from torch import nn
 from fourier.config.training import Precision
 from fourier.errors import DeviceError
 
-# The backward pass of a narrower bf16 convolution can abort the process (torch 2.13, AMX).
-NARROWEST_BF16 = 16
+# On a CPU, channels-last training of narrower convolutions can corrupt torch 2.13's memory (seen
+# for residual networks of 4 and 8 channels in fp32; none of 12 and more).
+NARROW = 16
 AMPERE = 8  # the first compute capability with bf16 arithmetic
 
 
@@ -61,12 +62,22 @@ def bf16_is_faster(device: torch.device, model: nn.Module) -> bool:
     slower, since casting costs more than its small products save. CUDA devices before Ampere
     emulate bf16.
     """
-    widths = [m.out_channels for m in model.modules() if isinstance(m, nn.Conv1d | nn.Conv2d)]
+    widths = _conv_widths(model)
     if not widths:
         return False
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= AMPERE
-    return device.type == "cpu" and _has_amx() and min(widths) >= NARROWEST_BF16
+    return device.type == "cpu" and _has_amx() and min(widths) >= NARROW
+
+
+def memory_format(device: torch.device, model: nn.Module) -> torch.memory_format:
+    """How weights are laid out: channels last, but for narrow convolutions on a CPU."""
+    narrow = min(_conv_widths(model), default=NARROW) < NARROW
+    return torch.contiguous_format if narrow and device.type == "cpu" else torch.channels_last
+
+
+def _conv_widths(model: nn.Module) -> list[int]:
+    return [m.out_channels for m in model.modules() if isinstance(m, nn.Conv1d | nn.Conv2d)]
 
 
 def autocast_dtype(

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from fourier.config import TrainingConfig
 from fourier.training.augment import Augmentation, Noise
-from fourier.training.device import autocast_dtype
+from fourier.training.device import autocast_dtype, memory_format
 from fourier.training.optimizer import Optimizer
 from fourier.training.predict import predict
 from fourier.training.schedule import schedule
@@ -108,7 +108,9 @@ def fit(
     history: list[dict[str, float]] = []
     best = _Best(0, task.worst, {}, np.empty((0, task.outputs), dtype=np.float32))
     with _seeded(features.device, config.seed):
-        model = build().to(features.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = build()
+        layout = memory_format(features.device, model)
+        model = model.to(features.device, memory_format=layout)  # type: ignore[call-overload]
         learner = _Learner(model, features, targets, split, config, task)
         for epoch in range(config.epochs):
             began = time.perf_counter()

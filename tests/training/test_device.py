@@ -5,7 +5,13 @@ import torch
 from torch import nn
 
 from fourier.errors import DeviceError
-from fourier.training.device import autocast_dtype, bf16_is_faster, describe_device, pick_device
+from fourier.training.device import (
+    autocast_dtype,
+    bf16_is_faster,
+    describe_device,
+    memory_format,
+    pick_device,
+)
 
 CPU = torch.device("cpu")
 without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
@@ -54,6 +60,13 @@ def test_auto_takes_bf16_for_convolutions_on_amx_alone(model, gains):
     expected = gains and torch.cpu._is_amx_tile_supported()
     assert bf16_is_faster(CPU, model) is expected
     assert autocast_dtype("auto", CPU, model) is (torch.bfloat16 if expected else None)
+
+
+def test_narrow_convolutions_are_not_laid_out_channels_last_on_a_cpu():
+    wide, narrow = nn.Conv2d(1, 16, 3), nn.Sequential(nn.Conv2d(1, 16, 3), nn.Conv2d(16, 8, 3))
+    assert memory_format(CPU, wide) is torch.channels_last
+    assert memory_format(CPU, narrow) is torch.contiguous_format
+    assert memory_format(CPU, nn.Linear(2, 2)) is torch.channels_last
 
 
 def test_a_named_precision_is_taken_at_its_word():
