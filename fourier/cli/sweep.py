@@ -147,7 +147,8 @@ def open_experiment(
         cache=cache,
         device=device,
         jobs=options.jobs,
-        progress=watcher.stage("decoding"),
+        stage=watcher.stage,
+        allow_leaks=options.allow_leaks,
     )
 
 
