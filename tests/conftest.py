@@ -69,6 +69,43 @@ def tiny_gtzan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def labelled_sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A labelled folder of hums and whistles, two clips each, ten files of each kind."""
+    root = tmp_path_factory.mktemp("folders") / "my sounds"
+    (root / "audio" / "high").mkdir(parents=True)
+    time = np.arange(round(6.1 * 22_050)) / 22_050
+    rng = np.random.default_rng(0)
+    lines = ["file,label"]
+    for label, folder, frequency in (("Hum, low", "", 110.0), ("whistle", "high/", 3520.0)):
+        for i in range(10):
+            tone = 0.3 * np.sin(2 * np.pi * frequency * rng.uniform(0.9, 1.1) * time)
+            noise = 0.05 * rng.standard_normal(len(time))
+            name = f"{folder}{i} [take 1].wav"
+            soundfile.write(root / "audio" / name, tone + noise, 22_050)
+            lines.append(f'{name},"{label}"')
+    (root / "labels.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def labelled_moods(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A labelled folder of ten songs of 10 s, each with its split, annotated as loud as it is."""
+    root = tmp_path_factory.mktemp("folders") / "moods"
+    (root / "audio").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    lines = ["file,start,end,valence,arousal,split"]
+    for song in range(10):
+        split = "train" if song < 6 else "valid" if song < 8 else "test"
+        parts = [rng.uniform(-level, level, 5 * 44_100) for level in rng.uniform(0.05, 0.9, 2)]
+        soundfile.write(root / "audio" / f"{song}.ogg", np.concatenate(parts), 44_100)
+        for i, part in enumerate(parts):
+            loudness = np.abs(part).max()
+            lines.append(f"{song}.ogg,{5 * i},{5 * i + 5},{0.5 - loudness},{loudness},{split}")
+    (root / "labels.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+@pytest.fixture(scope="session")
 def tiny_deam(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten songs of two clips, annotated as loud as they are."""
     root = tmp_path_factory.mktemp("deam")

@@ -14,6 +14,10 @@ INTERRUPTED = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+class UsageError(ValueError):
+    """An option's value is out of bounds; the message begins with the option."""
+
+
 class Interruption:
     """Ctrl-C and SIGTERM, at once or at the next good moment.
 
@@ -63,12 +67,16 @@ def guarded(command: Callable[[Interruption], int], hint: str = "") -> int:
         hint: what to say after an interruption.
 
     Returns:
-        The command's exit code; 1 after a `FourierError`; 130 after an interruption.
+        The command's exit code; 1 after a `FourierError`; 2 after a `UsageError`; 130 after an
+        interruption.
     """
     interruption = Interruption()
     before = {number: signal.signal(number, interruption) for number in SIGNALS}
     try:
         return command(interruption)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
     except FourierError as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED

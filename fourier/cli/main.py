@@ -1,18 +1,20 @@
-"""The ``fourier`` command: everything besides the sweeps themselves.
+"""The ``fourier`` command: everything besides the sweeps of DEAM and GTZAN.
 
 Light at import, so that ``--help`` answers at once.
 """
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
-from fourier.cli.guard import Interruption, guarded
+from fourier.cli.guard import Interruption, guarded, usage_errors
 from fourier.cli.options import unset
 from fourier.cli.predict import predict
 from fourier.cli.release import models, promote, reproduce, rollback
+from fourier.cli.sweep import AGAIN, sweep
 from fourier.errors import NothingLeftError
 
 TaskName = Literal["deam", "gtzan"]
@@ -63,6 +65,7 @@ def check(
     /,
     *,
     task: Annotated[TaskName | None, unset("{deam,gtzan}")] = None,
+    clip_seconds: Annotated[float | None, unset("SECONDS")] = None,
     cache: Annotated[Path | None, unset("DIR")] = None,
     jobs: int = -1,
 ) -> int:
@@ -71,6 +74,8 @@ def check(
     Args:
         directory: folder of the corpus.
         task: what to take it for; found out where it is not given.
+        clip_seconds: length of a labelled folder's clips. By default 3 for classes and 5 for
+            numbers.
         cache: folder for decoded audio. By default $FOURIER_CACHE or the user's cache.
         jobs: processes that decode audio; -1 for all cores.
     """
@@ -85,7 +90,8 @@ def check(
 
     console = make_console()
     with Screen(console, Interruption()) as screen:
-        corpus = load_corpus(directory, task)
+        with usage_errors("--clip-seconds"):
+            corpus = load_corpus(directory, task, clip_seconds=clip_seconds)
         folder = cache or default_cache()
         try:
             pcm = open_pcm(corpus, folder, jobs=jobs, progress=screen.stage("decoding"))
@@ -110,6 +116,7 @@ def main(argv: list[str] | None = None) -> int:
         "demo": demo,
         "fetch": fetch,
         "check": check,
+        "sweep": sweep,
         "predict": predict,
         "promote": promote,
         "rollback": rollback,
@@ -129,4 +136,5 @@ def main(argv: list[str] | None = None) -> int:
             )
         )
 
-    return guarded(command)
+    sweeps = (sys.argv[1:] if argv is None else argv)[:1] == ["sweep"]
+    return guarded(command, AGAIN if sweeps else "")

@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 import tyro
 from tyro.conf import arg
 
-from fourier.cli.guard import usage_errors
+from fourier.cli.guard import UsageError, usage_errors
 from fourier.config.training import MAX_EPOCHS
 
 PROTOCOLS_HELP = """
 Protocols: fault-filtered, track and segment for GTZAN; mediaeval2015, emomusic, artist, track
-and segment for DEAM. segment is leaky (clips of one track on both sides), for comparison only.
+and segment for DEAM; split, group, track and segment for a labelled folder. segment is leaky
+(clips of one track on both sides), for comparison only.
 """
 
 
@@ -40,6 +41,9 @@ class SweepOptions:
     data: Annotated[Path | None, unset("DIR")] = None
     """Folder of the corpus. By default a small synthesised demo corpus."""
 
+    clip_seconds: Annotated[float | None, unset("SECONDS")] = None
+    """Length of a labelled folder's clips. By default 3 for classes and 5 for numbers."""
+
     device: Annotated[str, arg(metavar="NAME")] = "auto"
     """Where to train: auto (the GPU where there is one), cpu, cuda, cuda:1, …"""
 
@@ -62,7 +66,7 @@ class SweepOptions:
     """How tracks are split. By default the corpus's own; the others are named above."""
 
     objective: Annotated[str | None, unset("METRIC")] = None
-    """Metric to optimise. By default ccc for DEAM and track_accuracy for GTZAN."""
+    """Metric to optimise. By default ccc for numbers and track_accuracy for classes."""
 
     allow_leaks: bool = False
     """Go on although copies of one recording stand on several sides of the split."""
@@ -80,13 +84,13 @@ class SweepOptions:
         for name in ("trials", "workers", "epochs", "timeout"):
             value = getattr(self, name)
             if value is not None and not value > 0:
-                raise ValueError(f"--{name} must be greater than 0, but got {value}")
+                raise UsageError(f"--{name} must be greater than 0, but got {value}")
         if self.epochs is not None and self.epochs > MAX_EPOCHS:
-            raise ValueError(f"--epochs must be at most {MAX_EPOCHS}, but got {self.epochs}")
+            raise UsageError(f"--epochs must be at most {MAX_EPOCHS}, but got {self.epochs}")
         if self.seed < 0:
-            raise ValueError(f"--seed must be 0 or greater, but got {self.seed}")
+            raise UsageError(f"--seed must be 0 or greater, but got {self.seed}")
         if self.jobs == 0 or self.jobs < -1:
-            raise ValueError(f"--jobs must be -1 or greater than 0, but got {self.jobs}")
+            raise UsageError(f"--jobs must be -1 or greater than 0, but got {self.jobs}")
 
 
 def parse_sweep(description: str, argv: list[str] | None) -> SweepOptions:

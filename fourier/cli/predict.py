@@ -59,25 +59,25 @@ def predict(
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, unset("FILE")] = (),
     /,
     *,
-    task: Annotated[Literal["deam", "gtzan"] | None, unset("{deam,gtzan}")] = None,
+    task: Annotated[str | None, unset("NAME")] = None,
     model: Annotated[str | None, unset("MODEL")] = None,
     out: Annotated[Path | None, unset("DIR")] = None,
     format: Format = "csv",  # noqa: A002  it is the option's name
     every: Annotated[float | None, unset("SECONDS")] = None,
 ) -> int:
-    """Hear emotion (deam) or genre (gtzan) in audio files, with a model that was promoted.
+    """Hear emotion, genre or labels of your own in audio files, with a model that was promoted.
 
     Args:
         files: audio files, or folders to search for them; any rate, channels and length.
-        task: what to hear: deam, valence and arousal over time, or gtzan, the genre. By default
-            what the model is for, and without a model deam.
+        task: what to hear: deam, valence and arousal over time, gtzan, the genre, or the name of
+            a labelled folder. By default what the model is for, and without a model deam.
         model: models:/NAME@ALIAS, models:/NAME/VERSION, or a .pt2 file. By default the task's
             champion.
         out: folder for a table and a picture of each file, and a summary of all. By default a
             short table is printed and nothing written.
         format: of the tables.
-        every: seconds from one window to the next. By default 0.5 for deam; for gtzan windows
-            stand back to back.
+        every: seconds from one window to the next. By default 0.5 for numbers such as deam's; for
+            classes such as gtzan's windows stand back to back.
     """
     from fourier.cli.show import Screen, make_console
     from fourier.release.locate import champion_of, load_predictor

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from fourier.cli.guard import FAILED, Interruption
+from fourier.cli.guard import FAILED, Interruption, UsageError, usage_errors
 from fourier.cli.options import unset
 from fourier.cli.sweep import find_corpus
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from fourier.release.plan import Plan
 
 TaskName = Literal["deam", "gtzan"]
-CorpusName = Literal["deam", "gtzan", "deam-demo", "gtzan-demo"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,6 +31,9 @@ class PromoteOptions:
 
     data: Annotated[Path | None, unset("DIR")] = None
     """Folder of the corpus that the study was run on. By default the demo corpus."""
+
+    clip_seconds: Annotated[float | None, unset("SECONDS")] = None
+    """Length of a labelled folder's clips, if the sweep was told one."""
 
     top: Annotated[int, tyro.conf.arg(metavar="N")] = 3
     """How many of the best trials are trained again."""
@@ -66,18 +68,18 @@ class PromoteOptions:
     def __post_init__(self) -> None:
         for name in ("top", "seeds"):
             if getattr(self, name) < 1:
-                raise ValueError(f"--{name} must be 1 or greater, but got {getattr(self, name)}")
+                raise UsageError(f"--{name} must be 1 or greater, but got {getattr(self, name)}")
 
 
 def promote(
-    task: Annotated[TaskName, tyro.conf.Positional],
+    task: Annotated[TaskName | None, tyro.conf.Positional, unset("{deam,gtzan}")] = None,
     /,
     options: Annotated[PromoteOptions, tyro.conf.arg(name="")] = PromoteOptions(),
 ) -> int:
     """Confirm a study's best trials on unseen data, register the winner, move the alias.
 
     Args:
-        task: what the study was for.
+        task: what the study was for. With --data it is found out.
         options: how.
     """
     from fourier.cli.show import make_console
@@ -116,11 +118,12 @@ def promote(
     return 0
 
 
-def rollback(corpus: Annotated[CorpusName, tyro.conf.Positional], /) -> int:
+def rollback(corpus: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")], /) -> int:
     """Make the previous champion champion again; the same command again undoes it.
 
     Args:
-        corpus: whose model: deam, gtzan, or of the demo corpora deam-demo, gtzan-demo.
+        corpus: whose model: deam, gtzan, of the demo corpora deam-demo, gtzan-demo, or the name of
+            a labelled folder.
     """
     from fourier.cli.show import make_console
     from fourier.release.registry import Registry, model_name
@@ -151,6 +154,7 @@ def reproduce(
     /,
     *,
     data: Annotated[Path | None, unset("DIR")] = None,
+    clip_seconds: Annotated[float | None, unset("SECONDS")] = None,
     allow_leaks: bool = False,
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto",
     cache: Annotated[Path | None, unset("DIR")] = None,
@@ -161,6 +165,7 @@ def reproduce(
     Args:
         run: id of a trial's or a promotion's run, as the UI shows it.
         data: folder of the corpus that it was trained on. By default the demo corpus.
+        clip_seconds: length of a labelled folder's clips, if the sweep was told one.
         allow_leaks: go on although copies of one recording stand on several sides of the split.
         device: where to train: auto (the GPU where there is one), cpu, cuda, cuda:1, …
         cache: decoded audio and features. By default $FOURIER_CACHE or the user's cache folder.
@@ -178,7 +183,8 @@ def reproduce(
     stored = find_run(Tracker.connect(), run)
     with PromotionScreen(make_console(), interruption) as screen, interruption.waiting():
         folder = cache or default_cache()
-        corpus = _corpus(stored.config.task, stored.config.corpus, data, folder, screen)
+        config = stored.config
+        corpus = _corpus(config.task, config.corpus, data, folder, screen, clip_seconds)
         experiment = open_experiment_of(
             stored, corpus, folder, pick_device(device), screen, jobs, allow_leaks=allow_leaks
         )
@@ -188,8 +194,9 @@ def reproduce(
     return FAILED if reproduction.different else 0
 
 
-def _plan(task: str, options: PromoteOptions, screen: "PromotionScreen") -> "Plan":
+def _plan(task: str | None, options: PromoteOptions, screen: "PromotionScreen") -> "Plan":
     from fourier.corpora import load_corpus
+    from fourier.errors import ReleaseError
     from fourier.features.cache import default_cache
     from fourier.release.plan import choose_study, open_study_experiment, plan_promotion
     from fourier.tracking import Tracker
@@ -197,9 +204,20 @@ def _plan(task: str, options: PromoteOptions, screen: "PromotionScreen") -> "Pla
 
     device, tracker = pick_device(options.device), Tracker.connect()
     cache = options.cache or default_cache()
-    at_hand = load_corpus(options.data, task).name if options.data else f"{task}-demo"
+    if options.data is None:
+        if task is None:
+            raise ReleaseError(
+                "nothing says what to promote; type `fourier promote deam`, `fourier promote "
+                "gtzan`, or `fourier promote --data DIR` for a labelled folder"
+            )
+        at_hand = f"{task}-demo"
+    else:
+        with usage_errors("--clip-seconds"):
+            there = load_corpus(options.data, task, clip_seconds=options.clip_seconds)
+        task, at_hand = there.task, there.name
     shared = choose_study(task, at_hand, options.study, options.storage)
-    corpus = _corpus(task, shared.setting.corpus, options.data, cache, screen)
+    wanted = shared.setting.corpus
+    corpus = _corpus(task, wanted, options.data, cache, screen, options.clip_seconds)
     experiment = open_study_experiment(
         shared, corpus, cache, device, screen, options.jobs, allow_leaks=options.allow_leaks
     )
@@ -214,14 +232,19 @@ def _plan(task: str, options: PromoteOptions, screen: "PromotionScreen") -> "Pla
 
 
 def _corpus(
-    task: str, wanted: str, data: Path | None, cache: Path, screen: "PromotionScreen"
+    task: str,
+    wanted: str,
+    data: Path | None,
+    cache: Path,
+    screen: "PromotionScreen",
+    clip_seconds: float | None,
 ) -> "Corpus":
     """The corpus that was named, or the demo corpus where that is what is wanted."""
     from fourier.errors import ReleaseError
 
     if data is None and wanted != f"{task}-demo":
         raise ReleaseError(f"this was made with corpus {wanted}; name its folder with --data DIR")
-    return find_corpus(task, data, cache, screen)
+    return find_corpus(task, data, cache, screen, clip_seconds)
 
 
 def _agreed(yes: bool) -> bool:

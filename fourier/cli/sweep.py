@@ -1,4 +1,4 @@
-"""``python experiments/sweep_*.py``: from options to a finished study.
+"""``python experiments/sweep_*.py`` and ``fourier sweep``: from options to a finished study.
 
 Light at import, so that ``--help`` answers at once; what it runs is imported when it runs.
 """
@@ -10,7 +10,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
 
 from fourier.cli.guard import Interruption, guarded, usage_errors
 from fourier.cli.options import SweepOptions, parse_sweep
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from fourier.search.sweep import Space, Sweep
     from fourier.search.watch import Watcher
     from fourier.training.experiment import Experiment
+
+
+AGAIN = "Nothing that finished is lost; the same command goes on from here."
 
 
 def sweep_command(task: str, make_space: "Callable[[], Space]", description: str) -> int:
@@ -35,8 +40,30 @@ def sweep_command(task: str, make_space: "Callable[[], Space]", description: str
         The exit code: 0, 1 when the world is broken, 130 when interrupted.
     """
     options = parse_sweep(description, None)
-    again = "Nothing that finished is lost; the same command goes on from here."
-    return guarded(lambda interruption: _sweep(task, make_space(), options, interruption), again)
+    return guarded(lambda interruption: _sweep(task, make_space(), options, interruption), AGAIN)
+
+
+def sweep(options: Annotated[SweepOptions, tyro.conf.arg(name="")]) -> int:
+    """Search spectrograms and networks on a labelled folder: audio/ and labels.csv.
+
+    The columns of labels.csv are file,label or file,valence,arousal, and may be start,end
+    (seconds), group and split. The same command again continues the study. DEAM and GTZAN have
+    commands of their own: python experiments/sweep_deam.py and sweep_gtzan.py.
+
+    Args:
+        options: how.
+    """
+    from fourier.corpora import folder_kind
+    from fourier.errors import CorpusError
+    from fourier.search.folder_space import folder_space
+
+    if options.data is None:
+        raise CorpusError(
+            "this searches a labelled folder: name it with --data DIR, or try things out on a demo "
+            "corpus with `python experiments/sweep_deam.py`"
+        )
+    kind = folder_kind(options.data)
+    return _sweep(kind, folder_space(kind), options, Interruption.current())
 
 
 def _sweep(task: str, space: "Space", options: SweepOptions, interruption: Interruption) -> int:
@@ -96,7 +123,10 @@ def _run_trials(sweep: "Sweep", options: SweepOptions, screen: "Screen") -> None
                 seen.add(trial.number)
                 screen.trial_ends(sweep.outcome_of(trial))
 
-    run_workers(sweep.shared, options.trials, options.workers, sys.argv, look, options.timeout)
+    # `python -m fourier` has its file as first word, which would not find its package by itself.
+    module = Path(sys.argv[0]).name == "__main__.py"
+    words = ["-m", "fourier", *sys.argv[1:]] if module else sys.argv
+    run_workers(sweep.shared, options.trials, options.workers, words, look, options.timeout)
     look()
 
 
@@ -137,7 +167,7 @@ def open_experiment(
     from fourier.training.experiment import Experiment
 
     device = pick_device(options.device)
-    corpus = find_corpus(task, options.data, cache, watcher)
+    corpus = find_corpus(task, options.data, cache, watcher, options.clip_seconds)
     with usage_errors("--objective"):
         make_task(corpus, options.objective)
     return Experiment.open(
@@ -152,13 +182,16 @@ def open_experiment(
     )
 
 
-def find_corpus(task: str, data: Path | None, cache: Path, watcher: "Watcher") -> "Corpus":
+def find_corpus(
+    task: str, data: Path | None, cache: Path, watcher: "Watcher", clip_seconds: float | None = None
+) -> "Corpus":
     """The corpus that was named, or the demo corpus where none was."""
     from fourier.corpora import ensure_demo, load_corpus
 
     if data is None:
         data = ensure_demo(cache, task, watcher.stage("making the demo corpus"))
-    return load_corpus(data, task)
+    with usage_errors("--clip-seconds"):
+        return load_corpus(data, task, clip_seconds=clip_seconds)
 
 
 def open_sweep(

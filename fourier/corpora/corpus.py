@@ -1,7 +1,7 @@
 """One shape for every corpus: which audio, which labels, and what is left out.
 
-DEAM, GTZAN and the demo corpora differ only in how they fill it. Not here: samples; a corpus
-knows where its audio lies and never opens it, except to tell its bytes apart.
+DEAM, GTZAN, the demo corpora and anybody's labelled folder differ only in how they fill it. Not
+here: samples; a corpus knows where its audio lies and never decodes it.
 """
 
 import os
@@ -22,19 +22,21 @@ class Corpus:
     """Audio files and the labelled clips in them.
 
     Attributes:
-        name: ``deam``, ``gtzan``, ``deam-demo``, ``gtzan-demo``.
-        task: which task its labels are for, ``deam`` or ``gtzan``.
+        name: ``deam``, ``gtzan``, ``deam-demo``, ``gtzan-demo``, or a labelled folder's own.
+        task: what its labels are for: ``deam``, ``gtzan``, ``classification``, ``regression``.
         root: the folder that paths are relative to.
         sample_rate: Hz that all clips are brought to.
         clip_seconds: length of a clip.
         tracks: index ``track`` (str); columns ``path`` (relative to root, with slashes) and
-            ``group`` (str; the artist where known, else the track).
+            ``group`` (str; the artist where known, else the track); ``split`` where the labels
+            say it: ``train``, ``valid``, ``test`` or ``unused``.
         clips: one row for each clip; columns ``track``, ``start`` (seconds) and the targets.
         targets: columns of `clips` that are to be predicted.
         classes: names of the classes in the order of their labels; empty for a regression.
         left_out: what is in the folder and not in the corpus; columns ``item`` and ``reason``.
         default_protocol: how it is split unless somebody says otherwise.
         missing_samples: samples that a clip may lack at the end of its file; silence fills them.
+        given: columns of `tracks` that whoever labelled it may change, so a part of its identity.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Corpus:
     left_out: pd.DataFrame
     default_protocol: str
     missing_samples: int = 0
+    given: tuple[str, ...] = ()
 
     @property
     def is_demo(self) -> bool:
@@ -71,8 +74,10 @@ class Corpus:
             audio = list(pool.map(_content, paths))
         order = ["track", "start", *self.targets]
         clips = self.clips[order].sort_values(["track", "start"])
+        given = {"given": {name: self.tracks[name].tolist() for name in self.given}}
         return digest_of(
-            {
+            (given if self.given else {})
+            | {
                 "audio": dict(zip(self.tracks.index.tolist(), audio, strict=True)),
                 "clips": [clips[column].tolist() for column in order],
                 "classes": self.classes,

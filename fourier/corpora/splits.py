@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from fourier.corpora.corpus import Corpus
+from fourier.corpora.folder import KINDS
 from fourier.errors import CorpusError
 
 Part = Literal["train", "valid", "test", "unused"]
@@ -187,6 +188,20 @@ def _mediaeval2015(corpus: Corpus, clips: pd.DataFrame) -> np.ndarray:
     return np.where(_is_full_length(clips), "test", known)
 
 
+def _as_given(corpus: Corpus, clips: pd.DataFrame) -> np.ndarray:
+    """The labels' own split; where they name no validation part, a fifth of the training groups."""
+    if "split" not in corpus.tracks:
+        return np.full(len(clips), "unused")
+    given = corpus.clips["track"].map(corpus.tracks["split"])
+    mine = clips["track"].map(corpus.tracks["split"]).to_numpy(dtype=str)
+    if "valid" in set(given):
+        return mine
+    train = given == "train"
+    places = spread(_groups(corpus, corpus.clips)[train], _classes(corpus)[train])
+    held = (_groups(corpus, clips).map(places) >= 0.8).to_numpy()
+    return np.where((mine == "train") & held, "valid", mine)
+
+
 def _is_full_length(clips: pd.DataFrame) -> pd.Series:
     return pd.to_numeric(clips["track"], errors="coerce").between(2001, 2058)
 
@@ -237,10 +252,17 @@ PROTOCOLS = {
         ),
         Protocol("emomusic", ("deam",), "504/115/125 songs of the 2013 set, published", _emomusic),
         Protocol("artist", ("deam",), "60/20/20 by artist, by hash", _by_artist),
-        Protocol("track", ("deam", "gtzan"), "60/20/20 by track, by hash", _by_track),
+        Protocol(
+            "split",
+            KINDS,
+            "as the column `split` says; without a valid part, a fifth of the training groups",
+            _as_given,
+        ),
+        Protocol("group", KINDS, "60/20/20 by the column `group`, by hash", _by_artist),
+        Protocol("track", ("deam", "gtzan", *KINDS), "60/20/20 by track, by hash", _by_track),
         Protocol(
             "segment",
-            ("deam", "gtzan"),
+            ("deam", "gtzan", *KINDS),
             "60/20/20 of segments, one track on several sides; to show how much that inflates",
             _by_segment,
             leaky=True,

@@ -30,6 +30,11 @@ LIMITS = {
         "(Sturm 2013), and its artists are not known to the split.",
         "Probabilities are as calibrated as the picture in the promotion's run shows, not more.",
     ),
+    "classification": (
+        "It always answers with one of its classes, also for what is none of them.",
+        "Probabilities are as calibrated as the picture in the promotion's run shows, not more.",
+    ),
+    "regression": ("Values are as whoever labelled the folder meant them; others may differ.",),
 }
 
 

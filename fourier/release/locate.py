@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from fourier.errors import ReleaseError
+from fourier.release.commands import promote_command
 from fourier.release.packaging import PROGRAM_FILE
 from fourier.release.predict import Predictor
 from fourier.release.program import Program, load_program
@@ -20,7 +21,7 @@ def champion_of(task: str) -> str:
     """The address of the model in use for a task, as MLflow's own tools take it.
 
     Args:
-        task: ``deam``, ``gtzan``, or either with ``-demo``.
+        task: ``deam``, ``gtzan``, either with ``-demo``, or the name of a labelled folder.
     """
     return f"models:/fourier-{task}@champion"
 
@@ -31,7 +32,7 @@ def load_predictor(where: str | Path, *, task: str | None = None) -> Predictor:
     Args:
         where: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``models:/ID``, ``runs:/ID/model``,
             an MLflow model's folder, or a ``.pt2`` file.
-        task: what the model must be for; None takes any.
+        task: what the model must be for, or the corpus that it must be of; None takes any.
 
     Raises:
         ReleaseError: there is no model there, it is none of this project's, or one of another task.
@@ -39,9 +40,11 @@ def load_predictor(where: str | Path, *, task: str | None = None) -> Predictor:
     """
     text = str(where)
     program = _from_mlflow(text) if text.startswith(SCHEMES) else _from_path(Path(where))
-    if task is not None and program.task != task:
+    corpus = program.metadata["corpus"]["name"]
+    if task not in (None, program.task, corpus):
+        what = program.task if corpus.startswith(program.task) else f"{program.task} ({corpus})"
         raise ReleaseError(
-            f"{where} is a model for {program.task}, not for {task}; leave --task out, or name "
+            f"{where} is a model for {what}, not for {task}; leave --task out, or name "
             "another model"
         )
     return Predictor(program)
@@ -92,6 +95,5 @@ def _require_alias(tracker: Tracker, name: str, alias: str) -> None:
     bearers = sorted(model.name for model in models if alias in model.aliases)
     if name in bearers:
         return
-    task = name.removeprefix("fourier-").removesuffix("-demo")
     others = f", or use --model models:/{bearers[0]}@{alias}" if bearers else ""
-    raise ReleaseError(f"{name} has no {alias}; run a sweep, then `fourier promote {task}`{others}")
+    raise ReleaseError(f"{name} has no {alias}; run a sweep, then {promote_command(name)}{others}")

@@ -15,6 +15,7 @@ import torch
 from fourier.corpora import Corpus
 from fourier.digest import digest_of
 from fourier.errors import ReleaseError
+from fourier.release.commands import promote_command, sweep_command
 from fourier.release.confirm import Candidate, find_candidates
 from fourier.release.decision import LEAST_TRACKS
 from fourier.release.export import Program, load_program
@@ -80,7 +81,7 @@ def choose_study(task: str, corpus: str, name: str | None, storage: str | None) 
     """The study to promote from.
 
     Args:
-        task: ``deam`` or ``gtzan``.
+        task: ``deam``, ``gtzan``, or the kind of a labelled folder.
         corpus: name of the corpus that is at hand.
         name: of the study; None takes the one that is named after the corpus, or the only one
             that was run on it.
@@ -92,8 +93,8 @@ def choose_study(task: str, corpus: str, name: str | None, storage: str | None) 
     """
     if storage is None and not (RESULTS / "studies.journal").exists():
         raise ReleaseError(
-            f"no sweep was run here yet; run `python experiments/sweep_{task}.py`, or go to the "
-            "folder where one was"
+            f"no sweep was run here yet; run {sweep_command(task)}, or go to the folder where "
+            "one was"
         )
     opened = open_storage(storage)
     name = name or _usual_study(task, corpus, list_studies(opened))
@@ -101,7 +102,7 @@ def choose_study(task: str, corpus: str, name: str | None, storage: str | None) 
     if shared.setting.task != task:
         raise ReleaseError(
             f"study {name!r} is of task {shared.setting.task}, not {task}; name another with "
-            f"--study, or type `fourier promote {shared.setting.task}`"
+            f"--study, or type {promote_command(shared.setting.task)}"
         )
     return shared
 
@@ -238,9 +239,7 @@ def _usual_study(task: str, corpus: str, studies: Mapping[str, Setting]) -> str:
             f"no study was run on {corpus}; there are {', '.join(others)}: name the folder of its "
             "corpus with --data"
         )
-    raise ReleaseError(
-        f"no study of {task} was run here yet; run `python experiments/sweep_{task}.py`"
-    )
+    raise ReleaseError(f"no study of {task} was run here yet; run {sweep_command(task)}")
 
 
 def _require_tracks(experiment: Experiment, tracks: int, force: bool) -> None:

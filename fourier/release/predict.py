@@ -28,7 +28,7 @@ from fourier.release.program import Program, load_program
 from fourier.release.windows import Grid, pictures_of
 
 WINDOWS_AT_ONCE = 16
-DEFAULT_EVERY = {"deam": 0.5}
+DEFAULT_EVERY = {"deam": 0.5, "regression": 0.5}
 """Seconds from one window to the next, by task; elsewhere windows stand back to back."""
 STREAM_SECONDS = 20.0
 

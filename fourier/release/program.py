@@ -65,7 +65,7 @@ class Program:
 
     @property
     def task(self) -> str:
-        """``deam`` or ``gtzan``."""
+        """``deam``, ``gtzan``, or the kind of a labelled folder."""
         return str(self.metadata["task"])
 
     @property

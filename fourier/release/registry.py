@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fourier.errors import ReleaseError
+from fourier.release.commands import promote_command
 from fourier.tracking import Tracker, require_answer
 
 if TYPE_CHECKING:
@@ -214,9 +215,8 @@ class Registry:
         if found is None:
             with_one = sorted({v.model for v in self.versions() if CHAMPION in v.aliases})
             others = f" (there is one of {', '.join(with_one)})" if with_one else ""
-            command = model.removeprefix(PREFIX).removesuffix("-demo")
             raise ReleaseError(
-                f"{model} has no champion{others}; run a sweep, then `fourier promote {command}`"
+                f"{model} has no champion{others}; run a sweep, then {promote_command(model)}"
             )
         return found
 

@@ -22,7 +22,7 @@ class RunConfig:
     """A run's ``config.json``.
 
     Attributes:
-        task: ``deam`` or ``gtzan``.
+        task: ``deam``, ``gtzan``, or the kind of a labelled folder.
         corpus: name of the corpus.
         corpus_digest: its identity.
         protocol: how tracks were split.

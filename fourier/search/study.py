@@ -33,7 +33,7 @@ class Setting:
     """What must stay the same for the trials of one study to be comparable.
 
     Attributes:
-        task: ``deam`` or ``gtzan``.
+        task: ``deam``, ``gtzan``, or the kind of a labelled folder.
         corpus: name of the corpus.
         corpus_digest: its identity.
         protocol: how tracks are split.

@@ -1,7 +1,8 @@
 """What is asked of a network: targets, losses, metrics, and the one number a study optimises.
 
-Two kinds: `Regression` (DEAM: valence and arousal) and `Classification` (GTZAN: genre). Not here:
-where the targets come from (`fourier.corpora`) and how they are learned (`fourier.training.fit`).
+Two kinds: `Regression` (DEAM's valence and arousal, a folder's numbers) and `Classification`
+(GTZAN's genres, a folder's labels), each of whatever its corpus names. Not here: where the targets
+come from (`fourier.corpora`) and how they are learned (`fourier.training.fit`).
 """
 
 import math
@@ -45,7 +46,7 @@ class Task(ABC):
     """What a network must predict, and how well it did.
 
     Attributes:
-        name: ``deam``, ``gtzan``; names things, decides nothing.
+        name: ``deam``, ``gtzan``, or the kind of a folder; names things, decides nothing.
         targets: what each clip is labelled with, ``("valence", "arousal")`` or ``("label",)``.
         classes: names in label order; () for regression.
         objective: the metric that a study optimises; one of `metric_names`.

@@ -9,6 +9,15 @@ import pytest
 from fourier.corpora import PROTOCOLS, assign_parts, load_corpus, write_demo
 from fourier.errors import CorpusError
 
+TASKS = {
+    "deam": "deam",
+    "gtzan": "gtzan",
+    "deam-demo": "deam",
+    "gtzan-demo": "gtzan",
+    "my-sounds": "classification",
+    "moods": "regression",
+}
+
 
 @pytest.fixture(scope="module")
 def demos(tmp_path_factory):
@@ -19,8 +28,10 @@ def demos(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def folders(tiny_deam, tiny_gtzan, demos):
+def folders(tiny_deam, tiny_gtzan, demos, labelled_sounds, labelled_moods):
     return {
+        "my-sounds": labelled_sounds,
+        "moods": labelled_moods,
         "deam": tiny_deam,
         "gtzan": tiny_gtzan,
         "deam-demo": demos / "deam",
@@ -28,20 +39,20 @@ def folders(tiny_deam, tiny_gtzan, demos):
     }
 
 
-@pytest.fixture(scope="module", params=["deam", "gtzan", "deam-demo", "gtzan-demo"])
+@pytest.fixture(scope="module", params=[*TASKS])
 def corpus(request, folders):
     return load_corpus(folders[request.param])
 
 
 def test_names_and_tasks_are_known(corpus, folders):
     assert load_corpus(folders[corpus.name], corpus.task).name == corpus.name
-    assert corpus.task == corpus.name.removesuffix("-demo")
+    assert corpus.task == TASKS[corpus.name]
 
 
 def test_tracks_have_unique_ids_paths_to_files_and_groups(corpus):
     assert corpus.tracks.index.name == "track"
     assert corpus.tracks.index.is_unique
-    assert corpus.tracks.columns.tolist() == ["path", "group"]
+    assert corpus.tracks.columns.tolist() in (["path", "group"], ["path", "group", "split"])
     assert all((corpus.root / path).is_file() for path in corpus.tracks["path"])
     assert (corpus.tracks["group"].str.len() > 0).all()
 
@@ -70,7 +81,7 @@ def test_a_clip_is_a_whole_number_of_samples(corpus):
 
 
 def test_the_digest_is_of_the_content_and_not_of_the_place(corpus, tmp_path):
-    copy = shutil.copytree(corpus.root, tmp_path / "elsewhere" / "data")
+    copy = shutil.copytree(corpus.root, tmp_path / "elsewhere" / corpus.root.name)
     assert load_corpus(copy).digest == corpus.digest
     assert len(corpus.digest) == 16
     path = copy / corpus.tracks["path"].iloc[-1]
@@ -80,6 +91,7 @@ def test_the_digest_is_of_the_content_and_not_of_the_place(corpus, tmp_path):
 
 def test_the_default_protocol_is_one_for_its_task(corpus):
     usual = {"deam": "mediaeval2015", "gtzan": "fault-filtered"}
+    usual |= {"my-sounds": "group", "moods": "split"}
     assert corpus.default_protocol == usual.get(corpus.name, "track")
     assert corpus.task in PROTOCOLS[corpus.default_protocol].tasks
     parts = assign_parts(corpus, corpus.clips, "track")
@@ -109,5 +121,7 @@ def test_a_folder_with_both_corpora_needs_to_be_told_which(demos):
 
 
 def test_an_unknown_task_names_those_there_are(demos):
-    with pytest.raises(ValueError, match="`task` must be one of 'gtzan', 'deam', but got 'mood'"):
+    with pytest.raises(
+        ValueError, match="`task` must be one of 'gtzan', 'deam', 'class.*got 'mood'"
+    ):
         load_corpus(demos, "mood")
