@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fourier.cli.verdict import PromotionScreen
     from fourier.corpora import Corpus
     from fourier.release.plan import Plan
+    from fourier.search.watch import Watcher
 
 TaskName = Literal["deam", "gtzan"]
 CorpusName = Literal["deam", "gtzan", "deam-demo", "gtzan-demo"]
@@ -173,7 +174,7 @@ def reproduce(
     stored = find_run(Tracker.connect(), run)
     with PromotionScreen(make_console(), interruption) as screen, interruption.waiting():
         folder = cache or default_cache()
-        corpus = _corpus(stored.config.task, stored.config.corpus, data, folder, screen)
+        corpus = find_corpus_of(stored.config.task, stored.config.corpus, data, folder, screen)
         experiment = open_experiment_of(stored, corpus, folder, pick_device(device), screen, jobs)
         screen.begin(1, 1)
         reproduction = train_again(stored, experiment, screen)
@@ -192,7 +193,7 @@ def _plan(task: str, options: PromoteOptions, screen: "PromotionScreen") -> "Pla
     cache = options.cache or default_cache()
     at_hand = load_corpus(options.data, task).name if options.data else f"{task}-demo"
     shared = choose_study(task, at_hand, options.study, options.storage)
-    corpus = _corpus(task, shared.setting.corpus, options.data, cache, screen)
+    corpus = find_corpus_of(task, shared.setting.corpus, options.data, cache, screen)
     experiment = open_study_experiment(shared, corpus, cache, device, screen, options.jobs)
     return plan_promotion(
         tracker,
@@ -204,8 +205,8 @@ def _plan(task: str, options: PromoteOptions, screen: "PromotionScreen") -> "Pla
     )
 
 
-def _corpus(
-    task: str, wanted: str, data: Path | None, cache: Path, screen: "PromotionScreen"
+def find_corpus_of(
+    task: str, wanted: str, data: Path | None, cache: Path, screen: "Watcher"
 ) -> "Corpus":
     """The corpus that was named, or the demo corpus where that is what is wanted."""
     from fourier.errors import ReleaseError

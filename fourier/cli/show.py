@@ -65,9 +65,10 @@ def _width(name: str, cells: Sequence[str]) -> int:
 class Screen(Watcher):
     """Shows a sweep as it goes: a bar with the best so far, and a line for each trial."""
 
-    def __init__(self, console: Console, interruption: Interruption) -> None:
+    def __init__(self, console: Console, interruption: Interruption, unit: str = "trial") -> None:
         self.console = console
         self.interruption = interruption
+        self.unit = unit
         self.better: Callable[[float, float], bool] = operator.gt
         self.objective = "objective"
         self.best: float | None = None
@@ -107,14 +108,14 @@ class Screen(Watcher):
         for bar in self.progress.task_ids:
             self.progress.remove_task(bar)
         self.best = best
-        self.trials = self.progress.add_task("trials", completed=done, total=total, note="")
+        self.trials = self.progress.add_task(f"{self.unit}s", completed=done, total=total, note="")
 
     def epoch_ends(self, slot: int, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
         """Show how far the running trial is; the place where an interruption is noticed."""
         self.interruption.check()
         best = "" if self.best is None else f" · best {self.best:.3f}"
         value = f"{self.objective} {metrics[self.objective]:.3f}"
-        note = f"trial {slot}: epoch {epoch + 1}/{epochs}, {value}{best}"
+        note = f"{self.unit} {slot}: epoch {epoch + 1}/{epochs}, {value}{best}"
         self.progress.update(self.trials, note=note)
 
     def trial_begins(self, slot: int, config: TrialConfig) -> None:

@@ -35,7 +35,7 @@ class StoredRun:
         id: MLflow's.
         config: what was trained, on what.
         metrics: of its best epoch, by plain names, the epoch itself as ``epoch``.
-        epochs: how many ran.
+        epochs: how many ran, over all folds.
         device: where it was trained; empty if that is not known.
     """
 
@@ -85,6 +85,9 @@ def find_run(tracker: Tracker, run_id: str) -> StoredRun:
     with registry_errors(tracker, f"run {run_id} cannot be read"):
         data = tracker.client.get_run(run_id).data
         epochs = len(tracker.client.get_metric_history(run_id, "val/objective"))
+        epochs *= int(
+            data.metrics.get("folds", 1)
+        )  # a trial may have been given up before the last
     metrics = {
         name.removeprefix(BEST): value
         for name, value in data.metrics.items()
@@ -116,6 +119,7 @@ def open_experiment_of(
         objective=config.objective,
         cache=cache,
         device=device,
+        folds=config.folds,
         jobs=jobs,
         progress=watcher.stage("decoding"),
     )

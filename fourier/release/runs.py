@@ -28,6 +28,7 @@ class RunConfig:
         protocol: how tracks were split.
         objective: the metric that the best epoch was chosen by.
         trial: what was trained.
+        folds: on how many folds; 0 for the protocol's own parts.
     """
 
     task: str
@@ -36,6 +37,7 @@ class RunConfig:
     protocol: str
     objective: str
     trial: TrialConfig
+    folds: int = 0
 
 
 def read_config(tracker: Tracker, run_id: str) -> RunConfig:
@@ -67,4 +69,5 @@ def _parse(data: dict[str, Any]) -> RunConfig:
         protocol=str(data["protocol"]),
         objective=str(data["objective"]),
         trial=TrialConfig.from_dict(data["trial"]),
+        folds=int(data.get("folds", 0)),
     )

@@ -88,6 +88,7 @@ class StudyRecord:
         """Save how people want to see this study in MLflow's UI, and return the link."""
         task = self.experiment.task
         metrics = dict.fromkeys(("objective", task.objective, *task.display))
+        spread = [f"metrics.`std/{task.objective}`"] if self.experiment.folds else []
         params = ("model.name", "spectrogram.n_mels", "spectrogram.fmax", "spectrogram.reference")
         return save_view(
             self.tracker,
@@ -96,6 +97,7 @@ class StudyRecord:
             parent=self.parent.id,
             columns=[
                 *(f"metrics.`best/{name}`" for name in metrics),
+                *spread,
                 *(f"params.`{name}`" for name in (*params, "training.lr")),
             ],
             ascending=self.shared.setting.direction == "minimize",
@@ -220,6 +222,8 @@ def _study_tags(shared: SharedStudy, experiment: Experiment) -> dict[str, str]:
         "fourier.protocol": experiment.protocol,
         "fourier.device": str(experiment.store.device),
     }
+    if experiment.folds:
+        tags["fourier.folds"] = str(experiment.folds)
     if protocol.leaky:
         tags["fourier.leaky"] = "true"
     if experiment.corpus.is_demo:

@@ -25,7 +25,13 @@ from fourier.search import owner
 from fourier.search.storage import study_lock
 
 SamplerName = Literal["tpe", "random"]
-PrunerName = Literal["median", "hyperband", "none"]
+PrunerName = Literal["median", "hyperband", "wilcoxon", "none"]
+
+FOLDWISE = ("wilcoxon", "none")
+"""The pruners that can stop a trial between folds; the others go by epochs."""
+
+WORSE_BY_CHANCE = 0.05
+"""How likely a configuration as good as the best may be given up after some fold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,7 @@ class Setting:
         direction: ``maximize`` or ``minimize``.
         epochs: epochs of a trial at most.
         seed: of the whole study.
+        folds: how many each trial trains on; 0 for one split.
     """
 
     task: str
@@ -51,6 +58,7 @@ class Setting:
     direction: Literal["minimize", "maximize"]
     epochs: int
     seed: int
+    folds: int = 0
 
     def seed_of(self, slot: int) -> int:
         """The seed of everything random in the trial at this slot, 31 bits."""
@@ -159,13 +167,14 @@ def open_study(
             storage=storage,
             study_name=name,
             direction=setting.direction,
-            pruner=make_pruner(pruner, setting.epochs),
+            pruner=make_pruner(pruner, setting.epochs, setting.folds),
             load_if_exists=True,
         )
         wanted = setting.__dict__
         if is_new or "setting" not in study.user_attrs:
             study.set_user_attr("setting", dict(wanted))
-    _require_same(name, study.user_attrs["setting"], wanted)
+    # By way of `Setting`, because older studies do not say what was not there to be chosen.
+    _require_same(name, Setting(**study.user_attrs["setting"]).__dict__, wanted)
     return SharedStudy(name, study, setting, is_new, first, sampler, lock)
 
 
@@ -216,8 +225,12 @@ def fix_parameters(
         return optuna.samplers.PartialFixedSampler(dict(parameters), sampler)
 
 
-def make_pruner(name: PrunerName, epochs: int) -> optuna.pruners.BasePruner:
-    """The pruner of a study whose trials last at most this many epochs.
+def make_pruner(name: PrunerName, epochs: int, folds: int = 0) -> optuna.pruners.BasePruner:
+    """The pruner of a study whose trials last at most this many epochs, or folds.
+
+    Between folds a trial is tested against the best after each but the last, so each test gets its
+    share of `WORSE_BY_CHANCE` (Bonferroni). That is strict on purpose: the tracks tell how sure a
+    difference is between two networks, not between two settings, whose seeds also differ.
 
     A perceptron is soon as good as it gets, a convolutional network begins slowly; so nothing is
     pruned in the first third of its epochs, nor among the first ten trials.
@@ -229,9 +242,19 @@ def make_pruner(name: PrunerName, epochs: int) -> optuna.pruners.BasePruner:
         "hyperband": lambda: optuna.pruners.HyperbandPruner(
             min_resource=max(1, epochs // 9), max_resource=epochs
         ),
+        "wilcoxon": lambda: optuna.pruners.WilcoxonPruner(
+            p_threshold=WORSE_BY_CHANCE / max(1, folds - 1)
+        ),
         "none": optuna.pruners.NopPruner,
     }
-    return makers[name]()
+    if name != "none" and (name in FOLDWISE) != bool(folds):
+        raise ValueError(
+            f"`pruner` must be one of {', '.join(FOLDWISE)} with folds and another without, but "
+            f"got {name!r} with {folds} folds"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # `WilcoxonPruner`
+        return makers[name]()
 
 
 def slot_of(trial: FrozenTrial) -> int:

@@ -122,6 +122,7 @@ class Sweep:
             direction=experiment.task.direction,
             epochs=plan.epochs,
             seed=plan.seed,
+            folds=experiment.folds,
         )
         try:
             start = space.start()

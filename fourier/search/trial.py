@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 
 from fourier.config import TrialConfig
 from fourier.errors import FourierError, StudyError
+from fourier.search.folded import FoldReporter, fold_metrics
 from fourier.search.record import StudyRecord
 from fourier.search.study import Claim, SharedStudy
 from fourier.search.watch import Outcome, State, Watcher
@@ -83,9 +84,10 @@ class TrialRunner:
                 f"the search space is not the one that study {name!r} was begun with ({error}); "
                 "name another with --study"
             ) from error
-        training = dataclasses.replace(
-            config.training, epochs=self.shared.setting.epochs, seed=claim.seed
-        )
+        setting = self.shared.setting
+        training = dataclasses.replace(config.training, epochs=setting.epochs, seed=claim.seed)
+        if setting.folds:  # the held-out clips end nothing, and the configuration says so
+            training = dataclasses.replace(training, patience=0)
         return dataclasses.replace(config, training=training)
 
     def _learn(self, claim: Claim, run: TrackedRun) -> Outcome:
@@ -94,12 +96,11 @@ class TrialRunner:
         claim.trial.set_user_attr("config", config.to_dict())
         run.log_params(config.to_flat())
         run.set_tags({"fourier.digest": config.digest})
-        reporter = _Reporter(self, claim, run, config.training.epochs)
-        result = self.experiment.run(config, reporter)
-        state: State = "pruned" if reporter.pruned else "complete"
+        result, pruned = self._train(claim, run, config)
+        state: State = "pruned" if pruned else "complete"
         self._write(claim, run, config, result, state)
         claim.trial.set_user_attr("metrics", result.metrics)
-        if reporter.pruned:
+        if pruned:
             self.shared.study.tell(claim.trial, state=TrialState.PRUNED)
         else:
             self.shared.study.tell(claim.trial, result.metrics["objective"])
@@ -112,6 +113,17 @@ class TrialRunner:
             metrics=result.metrics,
             config=config,
         )
+
+    def _train(self, claim: Claim, run: TrackedRun, config: TrialConfig) -> tuple[Result, bool]:
+        """Once or fold by fold, and whether it was given up."""
+        epochs = config.training.epochs
+        if not self.experiment.folds:
+            reporter = _Reporter(self, claim, run, epochs)
+            return self.experiment.run(config, reporter), reporter.pruned
+        by_fold = FoldReporter(self, claim, run, epochs)
+        result = self.experiment.run(config, by_fold, by_fold.judge)
+        by_fold.close(result)
+        return result, by_fold.pruned
 
     def _fail(self, claim: Claim, run: TrackedRun, error: Exception) -> Outcome:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -130,7 +142,10 @@ class TrialRunner:
     ) -> None:
         """Everything that the run shall hold besides its curves."""
         best = {f"best/{name}": value for name, value in result.metrics.items()}
+        best |= fold_metrics(result, self.experiment.task)
         run.log(best | {"best/epoch": result.best_epoch, "time/seconds": result.seconds})
+        for epoch, metrics in enumerate(result.history if result.folds else []):
+            run.log(curve_points(metrics), step=epoch)
         with tempfile.TemporaryDirectory() as folder:
             title = f"trial {claim.trial.number:04d}   {config.describe()}"
             write_artifacts(Path(folder), title, self.experiment, config, result)
@@ -167,15 +182,19 @@ def curve_points(metrics: Mapping[str, float]) -> dict[str, float]:
 def write_artifacts(
     folder: Path, title: str, experiment: Experiment, config: TrialConfig, result: Result
 ) -> None:
-    """Write ``config.json``, weights, predictions and the picture of one training."""
+    """Write ``config.json``, weights, predictions and the picture of one training.
+
+    Several folds have no weights worth keeping: they are as many networks, and a promotion trains
+    its own. Their picture shows mean curves, and all folds' predictions.
+    """
     from safetensors.torch import save_file
 
     description: dict[str, Any] = experiment.describe() | {"trial": config.to_dict()}
     (folder / "config.json").write_text(json.dumps(description, indent=2) + "\n")
-    save_file(result.state, folder / "weights.safetensors")
+    if result.state:
+        save_file(result.state, folder / "weights.safetensors")
     experiment.predictions(result).to_csv(folder / "predictions.csv", index=False)
-    valid = (experiment.parts == "valid").to_numpy()
-    truth = experiment.clips.loc[valid, list(experiment.corpus.targets)].to_numpy()
+    truth = experiment.clips.iloc[result.rows][list(experiment.corpus.targets)].to_numpy()
     draw_trial(
         folder / "trial.png",
         title=title,

@@ -6,7 +6,7 @@ through an `Experiment` can look at them; the release opens them by its own way.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,14 +16,15 @@ import torch
 from torch import nn
 
 from fourier.config import SpectrogramConfig, TrialConfig
-from fourier.corpora import Corpus, assign_parts
+from fourier.corpora import Corpus, assign_folds, assign_parts
 from fourier.features.normalization import fit_normalization
 from fourier.features.pcm import PcmStore, open_pcm
 from fourier.features.spectrogram import Spectrogram
 from fourier.features.store import FeatureStore
 from fourier.models import build_model
-from fourier.training.baselines import baselines
+from fourier.training.baselines import pooled_baselines
 from fourier.training.fit import Report, Result, Split, fit
+from fourier.training.folds import Judge, run_folds
 from fourier.training.task import Task, make_task
 
 Progress = Callable[[int, int], None]
@@ -40,6 +41,9 @@ class Experiment:
         parts: ``train``, ``valid``, ``test`` or ``unused`` for each clip.
         task: what is predicted, how it is measured, and which metric is optimised.
         store: features by spectrogram settings, on the device.
+        fold_of: fold of each clip, -1 outside train and valid; None without cross-validation.
+        valid_chooses: whether the validation clips choose the epoch that is kept; they do not in
+            a fold, whose figures are the result.
     """
 
     corpus: Corpus
@@ -48,6 +52,8 @@ class Experiment:
     parts: pd.Series
     task: Task
     store: FeatureStore
+    fold_of: pd.Series | None = None
+    valid_chooses: bool = True
 
     @classmethod
     def open(
@@ -58,6 +64,7 @@ class Experiment:
         objective: str | None,
         cache: Path,
         device: torch.device,
+        folds: int = 0,
         jobs: int = -1,
         progress: Progress | None = None,
     ) -> "Experiment":
@@ -69,23 +76,45 @@ class Experiment:
             objective: the metric to optimise; None is the task's own.
             cache: folder for decoded audio and features.
             device: where features live and networks train.
+            folds: train on this many folds of the clips outside the test part; 0 for the
+                protocol's own training and validation parts.
             jobs: processes that decode; -1 for all cores.
             progress: called with (files decoded, files).
 
         Raises:
-            CorpusError: nothing can be decoded, or a part that is needed is empty.
+            CorpusError: nothing can be decoded, or a part or fold that is needed is empty.
             CacheError: the cache cannot be written.
         """
         task = make_task(corpus, objective)
         pcm = open_pcm(corpus, cache, jobs=jobs, progress=progress)
         parts = assign_parts(corpus, pcm.clips, protocol)
-        return cls(corpus, pcm, protocol, parts, task, FeatureStore(pcm, cache, device))
+        fold_of = assign_folds(corpus, pcm.clips, protocol, folds) if folds else None
+        return cls(corpus, pcm, protocol, parts, task, FeatureStore(pcm, cache, device), fold_of)
 
     @property
     def clips(self) -> pd.DataFrame:
         """The decoded clips, one row each."""
         clips: pd.DataFrame = self.pcm.clips
         return clips
+
+    @property
+    def folds(self) -> int:
+        """How many folds there are; 0 without cross-validation."""
+        return 0 if self.fold_of is None else int(self.fold_of.max()) + 1
+
+    def fold(self, number: int) -> "Experiment":
+        """One fold by itself: its clips are held out and choose nothing, the others are learned."""
+        return self._each_fold[number]
+
+    @cached_property
+    def _each_fold(self) -> "list[Experiment]":
+        if self.fold_of is None:
+            return []
+        of, each = self.fold_of.to_numpy(), []
+        for number in range(self.folds):
+            parts = self.parts.mask(of >= 0, "train").mask(of == number, "valid")
+            each.append(replace(self, parts=parts, fold_of=None, valid_chooses=False))
+        return each
 
     @cached_property
     def split(self) -> Split:
@@ -95,7 +124,7 @@ class Experiment:
             part: torch.from_numpy(np.flatnonzero(self.parts == part)).to(device)
             for part in ("train", "valid")
         }
-        return Split(train=rows["train"], valid=rows["valid"])
+        return Split(rows["train"], rows["valid"], self.valid_chooses)
 
     @cached_property
     def targets(self) -> torch.Tensor:
@@ -113,18 +142,23 @@ class Experiment:
         """The track of each clip [clips], as strings."""
         return self.clips["track"].to_numpy(dtype=str)
 
-    def run(self, config: TrialConfig, report: Report | None = None) -> Result:
-        """Train one configuration and measure it on the validation clips.
+    def run(
+        self, config: TrialConfig, report: Report | None = None, judge: Judge | None = None
+    ) -> Result:
+        """Train one configuration and measure it on the validation clips, or fold by fold.
 
         Args:
             config: what to train.
-            report: called after each epoch; may stop the training.
+            report: called after each epoch; may stop the training. Epochs count on over folds.
+            judge: called after each fold; may stop there.
 
         Raises:
             ValueError: the configuration does not fit this corpus (``fmax`` above half its sample
                 rate, a loss of another task).
             TrainingDiverged: the loss became infinite or not a number.
         """
+        if self.folds:
+            return run_folds(self, config, report, judge)
         features = self.store.get(config.spectrogram)
 
         def build() -> nn.Module:
@@ -155,7 +189,7 @@ class Experiment:
             "corpus": {"name": self.corpus.name, "digest": self.corpus.digest},
             "protocol": self.protocol,
             "objective": self.task.objective,
-        }
+        } | ({"folds": self.folds} if self.folds else {})
 
     def check(self, config: TrialConfig) -> None:
         """Raise ValueError where a configuration can be known not to fit this corpus."""
@@ -164,12 +198,14 @@ class Experiment:
     def baselines(self, spectrogram: SpectrogramConfig) -> dict[str, dict[str, float]]:
         """What a network must beat on the validation clips, by the name of the method."""
         features = self.store.get(spectrogram)
-        return baselines(features, self.targets, self.tracks, self.split, self.task)
+        each = [fold.split for fold in self._each_fold] or [self.split]
+        return pooled_baselines(features, self.targets, self.tracks, each, self.task)
 
     def predictions(self, result: Result) -> pd.DataFrame:
         """A trial's predictions on the validation clips beside the truth, one row for each clip."""
-        valid = (self.parts == "valid").to_numpy()
-        frame = self.clips.loc[valid, ["track", "start", *self.corpus.targets]]
+        frame = self.clips.iloc[result.rows][["track", "start", *self.corpus.targets]]
+        if self.fold_of is not None:
+            frame.insert(2, "fold", self.fold_of.iloc[result.rows])
         frame = frame.reset_index(drop=True)
         if not self.corpus.classes:
             names = [f"predicted_{name}" for name in self.corpus.targets]
