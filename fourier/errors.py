@@ -30,6 +30,10 @@ class AudioError(FourierError):
     """One audio file cannot be used; the message is the reason, short enough for a table."""
 
 
+class LeakError(CorpusError):
+    """The same recording stands on several sides of a split."""
+
+
 class DownloadError(FourierError):
     """A corpus could not be fetched, or what came is not what was asked for."""
 

@@ -28,6 +28,7 @@ def evaluate(
     folds: Annotated[int, tyro.conf.arg(metavar="K")] = FOLDS,
     seeds: Annotated[int, tyro.conf.arg(metavar="N")] = SEEDS,
     protocol: Annotated[str | None, unset("NAME")] = None,
+    allow_leaks: bool = False,
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto",
     cache: Annotated[Path | None, unset("DIR")] = None,
     jobs: Annotated[int, tyro.conf.arg(metavar="N")] = -1,
@@ -44,6 +45,7 @@ def evaluate(
         seeds: how many seeds, 0 to N - 1.
         protocol: what is test part and what a group. By default the run's own; segment is leaky,
             and shows how much that inflates.
+        allow_leaks: go on although copies of one recording stand on several sides of the split.
         device: where to train: auto (the GPU where there is one), cpu, cuda, cuda:1, …
         cache: decoded audio and features. By default $FOURIER_CACHE or the user's cache folder.
         jobs: processes that decode audio; -1 for all cores.
@@ -73,7 +75,8 @@ def evaluate(
             device=pick_device(device),
             folds=folds,
             jobs=jobs,
-            progress=screen.stage("decoding"),
+            stage=screen.stage,
+            allow_leaks=allow_leaks,
         )
         print_question(screen.console, experiment, config.trial.describe(), seeds)
         screen.begin_trials(0, seeds, None, experiment.task)

@@ -1,5 +1,6 @@
 """What ``fourier check`` prints of a corpus."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -10,14 +11,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fourier.corpora import Corpus
+    from fourier.features.copies import Copy
     from fourier.features.pcm import PcmStore
 
 LISTED = 40
-"""Lines of what is left out that are shown; more are counted."""
+"""Lines of a table that are shown; more are counted."""
 
 
-def print_corpus(console: Console, corpus: "Corpus", pcm: "PcmStore") -> None:
-    """Tracks, clips, hours, label ranges, and everything that is left out with its reason."""
+def print_corpus(
+    console: Console, corpus: "Corpus", pcm: "PcmStore", copies: "Sequence[Copy]"
+) -> None:
+    """Tracks, clips, hours, label ranges, copies, and what is left out with its reason."""
     from fourier.corpora import summarise
 
     summary = summarise(corpus, pcm.clips, pcm.left_out)
@@ -32,8 +36,21 @@ def print_corpus(console: Console, corpus: "Corpus", pcm: "PcmStore") -> None:
         facts[name] = f"{low:+.3f} to {high:+.3f}"
     for name, count in summary.classes.items():
         facts[name] = f"{count} clips"
+    facts["copies"] = f"{len(copies)} pairs of tracks" if copies else "none"
     print_facts(console, f"{corpus.name} ({corpus.task})", facts)
+    print_copies(console, copies)
     print_left_out(console, pcm.left_out)
+
+
+def print_copies(console: Console, copies: "Sequence[Copy]") -> None:
+    """Pairs of tracks with the same audio, and what speaks for it."""
+    if not copies:
+        return
+    console.print()
+    rows = [[copy.first, copy.second, copy.evidence] for copy in copies[:LISTED]]
+    console.print(table_of("Copies", ["track", "is also", "evidence"], rows))
+    if len(copies) > LISTED:
+        console.print(f"… and {len(copies) - LISTED} more")
 
 
 def print_left_out(console: Console, left_out: "pd.DataFrame") -> None:

@@ -81,6 +81,7 @@ def check(
     from fourier.cli.show import Screen, make_console
     from fourier.corpora import load_corpus
     from fourier.features.cache import default_cache
+    from fourier.features.copies import find_copies
     from fourier.features.pcm import open_pcm
 
     console = make_console()
@@ -92,7 +93,8 @@ def check(
         except NothingLeftError as error:
             print_left_out(console, pd.DataFrame(error.left_out, columns=["item", "reason"]))
             raise
-    print_corpus(console, corpus, pcm)
+        copies = find_copies(pcm, screen.stage("looking for copies"))
+    print_corpus(console, corpus, pcm, copies)
     return 0
 
 

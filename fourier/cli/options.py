@@ -71,6 +71,9 @@ class SweepOptions:
     objective: Annotated[str | None, unset("METRIC")] = None
     """Metric to optimise. By default ccc for DEAM and track_accuracy for GTZAN."""
 
+    allow_leaks: bool = False
+    """Go on although copies of one recording stand on several sides of the split."""
+
     cache: Annotated[Path | None, unset("DIR")] = None
     """Decoded audio and features. By default $FOURIER_CACHE, else the user's cache folder."""
 

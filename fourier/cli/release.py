@@ -49,6 +49,9 @@ class PromoteOptions:
     force: bool = False
     """Go on although the test part is too small, or may be known to the champion."""
 
+    allow_leaks: bool = False
+    """Go on although copies of one recording stand on several sides of the split."""
+
     storage: Annotated[str | None, unset("URL|FILE")] = None
     """Where the study is kept, as for the sweep. By default mlruns/studies.journal."""
 
@@ -149,6 +152,7 @@ def reproduce(
     /,
     *,
     data: Annotated[Path | None, unset("DIR")] = None,
+    allow_leaks: bool = False,
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto",
     cache: Annotated[Path | None, unset("DIR")] = None,
     jobs: Annotated[int, tyro.conf.arg(metavar="N")] = -1,
@@ -158,6 +162,7 @@ def reproduce(
     Args:
         run: id of a trial's or a promotion's run, as the UI shows it.
         data: folder of the corpus that it was trained on. By default the demo corpus.
+        allow_leaks: go on although copies of one recording stand on several sides of the split.
         device: where to train: auto (the GPU where there is one), cpu, cuda, cuda:1, …
         cache: decoded audio and features. By default $FOURIER_CACHE or the user's cache folder.
         jobs: processes that decode audio; -1 for all cores.
@@ -175,7 +180,9 @@ def reproduce(
     with PromotionScreen(make_console(), interruption) as screen, interruption.waiting():
         folder = cache or default_cache()
         corpus = find_corpus_of(stored.config.task, stored.config.corpus, data, folder, screen)
-        experiment = open_experiment_of(stored, corpus, folder, pick_device(device), screen, jobs)
+        experiment = open_experiment_of(
+            stored, corpus, folder, pick_device(device), screen, jobs, allow_leaks=allow_leaks
+        )
         screen.begin(1, 1)
         reproduction = train_again(stored, experiment, screen)
     print_reproduction(screen.console, stored, reproduction)
@@ -194,7 +201,9 @@ def _plan(task: str, options: PromoteOptions, screen: "PromotionScreen") -> "Pla
     at_hand = load_corpus(options.data, task).name if options.data else f"{task}-demo"
     shared = choose_study(task, at_hand, options.study, options.storage)
     corpus = find_corpus_of(task, shared.setting.corpus, options.data, cache, screen)
-    experiment = open_study_experiment(shared, corpus, cache, device, screen, options.jobs)
+    experiment = open_study_experiment(
+        shared, corpus, cache, device, screen, options.jobs, allow_leaks=options.allow_leaks
+    )
     return plan_promotion(
         tracker,
         shared,

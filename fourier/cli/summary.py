@@ -33,6 +33,7 @@ def print_plan(
         "corpus": f"{corpus.name} {corpus.digest} in {corpus.root}",
         "clips": _clips_fact(experiment),
         "split": split_fact(experiment),
+        "copies": copies_fact(experiment),
         "objective": f"{experiment.task.objective} ({experiment.task.direction})",
         "device": describe_device(experiment.store.device),
     }
@@ -88,6 +89,23 @@ def _clips_fact(experiment: "Experiment") -> str:
     hours = len(clips) * corpus.clip_seconds / 3600
     tracks = clips["track"].nunique()
     return f"{len(clips)} of {corpus.clip_seconds:g} s from {tracks} tracks, {hours:.2f} h"
+
+
+def copies_fact(experiment: "Experiment") -> str:
+    """What the search for copies found, in a line."""
+    from fourier.corpora import PROTOCOLS
+
+    copies, leaks = experiment.copies, experiment.leaks
+    found = "1 pair of tracks" if len(copies) == 1 else f"{len(copies)} pairs of tracks"
+    if PROTOCOLS[experiment.protocol].leaky:
+        besides = f"; copies besides: {found}" if copies else ""
+        return f"{experiment.protocol} puts tracks themselves on several sides{besides}"
+    if not copies:
+        return f"none among {experiment.clips['track'].nunique()} tracks"
+    if not leaks:
+        return f"{found}, each on one side"
+    more = f" and {len(leaks) - 1} more" if len(leaks) > 1 else ""
+    return f"{found}, {len(leaks)} across sides, allowed: {leaks[0]}{more}"
 
 
 def split_fact(experiment: "Experiment") -> str:

@@ -148,7 +148,8 @@ def open_experiment(
         device=device,
         folds=options.folds or 0,
         jobs=options.jobs,
-        progress=watcher.stage("decoding"),
+        stage=watcher.stage,
+        allow_leaks=options.allow_leaks,
     )
 
 

@@ -51,6 +51,7 @@ class PromotionScreen(Screen, Audience):
 
 def print_plan(console: Console, plan: "Plan") -> None:
     """Say what is about to happen."""
+    from fourier.cli.summary import copies_fact
     from fourier.training import describe_device
 
     experiment, shared = plan.experiment, plan.record.shared
@@ -65,6 +66,7 @@ def print_plan(console: Console, plan: "Plan") -> None:
     facts = {
         "study": f"{shared.name}, {len(shared.finished)} trials by {experiment.task.objective}",
         "corpus": f"{corpus.name} {corpus.digest} in {corpus.root}, split by {experiment.protocol}",
+        "copies": copies_fact(experiment),
         "train again": f"{len(plan.candidates)} trials with {plan.seeds} seeds each",
         "test part": f"{plan.test_tracks} tracks, {opened}",
         "champion": f"{plan.champion.version}" if plan.champion else "none yet",

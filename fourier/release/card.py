@@ -199,6 +199,12 @@ def _limits(facts: Facts) -> str:
         "not of other corpora, nor of training anew."
     )
     limits = [*LIMITS.get(facts.experiment.task.name, ()), general]
+    leaks = len(facts.experiment.leaks)
+    if leaks:
+        limits.append(
+            f"Pairs of tracks with the same audio on different sides of the split: {leaks}. The "
+            "figures are better than they would be without them."
+        )
     return "## Limits of use\n\n" + "\n".join(f"- {line}" for line in limits) + "\n"
 
 

@@ -73,6 +73,7 @@ def write_evidence(
         draw_confirmation(folder / "confirmation.png", confirmed, facts.winner, task.objective)
         _write_test(folder, facts, held_out, answers, theirs)
         decision = describe_decision(facts, moves)
+        (folder / "leaks.json").write_text(json.dumps(experiment.describe_leaks(), indent=2) + "\n")
         (folder / "decision.json").write_text(json.dumps(decision, indent=2) + "\n")
         (folder / "card.md").write_text(write_card(facts))
         run.log_folder(folder)

@@ -113,11 +113,14 @@ def open_study_experiment(
     device: torch.device,
     watcher: Watcher,
     jobs: int = -1,
+    *,
+    allow_leaks: bool = False,
 ) -> Experiment:
     """The experiment of a study, on a corpus that must be the same.
 
     Raises:
         ReleaseError: the corpus is another.
+        LeakError: copies of one recording stand on several sides, and that is not allowed.
     """
     setting = shared.setting
     require_corpus(corpus, setting.corpus, setting.corpus_digest, f"study {shared.name!r}")
@@ -128,7 +131,8 @@ def open_study_experiment(
         cache=cache,
         device=device,
         jobs=jobs,
-        progress=watcher.stage("decoding"),
+        stage=watcher.stage,
+        allow_leaks=allow_leaks,
     )
 
 

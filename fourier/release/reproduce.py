@@ -105,11 +105,14 @@ def open_experiment_of(
     device: torch.device,
     watcher: Watcher,
     jobs: int = -1,
+    *,
+    allow_leaks: bool = False,
 ) -> Experiment:
     """The experiment of a run, on a corpus that must be the same.
 
     Raises:
         ReleaseError: the corpus is another.
+        LeakError: copies of one recording stand on several sides, and that is not allowed.
     """
     config = stored.config
     require_corpus(corpus, config.corpus, config.corpus_digest, f"run {stored.id}")
@@ -121,7 +124,8 @@ def open_experiment_of(
         device=device,
         folds=config.folds,
         jobs=jobs,
-        progress=watcher.stage("decoding"),
+        stage=watcher.stage,
+        allow_leaks=allow_leaks,
     )
 
 

@@ -4,11 +4,13 @@ Linked both ways: the trial carries the run's id, the run the trial's number in 
 there from the moment a run is made, so a run whose process died can be found and put right.
 """
 
+import json
 import os
 import platform
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +62,7 @@ class StudyRecord:
                 tags = _study_tags(shared, experiment) | environment_tags()
                 parent = tracker.open_run(experiment_id, shared.name, tags)
                 parent.log_params(shared.setting.__dict__)
+                _write_leaks(parent, experiment)
                 shared.study.set_user_attr("run_id", parent.id)
         return cls(shared, experiment, experiment_id, parent)
 
@@ -221,6 +224,7 @@ def _study_tags(shared: SharedStudy, experiment: Experiment) -> dict[str, str]:
         "fourier.corpus_digest": experiment.corpus.digest,
         "fourier.protocol": experiment.protocol,
         "fourier.device": str(experiment.store.device),
+        "fourier.leaks": str(len(experiment.leaks)),
     }
     if experiment.folds:
         tags["fourier.folds"] = str(experiment.folds)
@@ -229,6 +233,14 @@ def _study_tags(shared: SharedStudy, experiment: Experiment) -> dict[str, str]:
     if experiment.corpus.is_demo:
         tags["fourier.demo"] = "true"
     return tags
+
+
+def _write_leaks(run: TrackedRun, experiment: Experiment) -> None:
+    """What the search for copies found, as the run's ``leaks.json``."""
+    with tempfile.TemporaryDirectory() as folder:
+        text = json.dumps(experiment.describe_leaks(), indent=2) + "\n"
+        (Path(folder) / "leaks.json").write_text(text)
+        run.log_folder(Path(folder))
 
 
 def _experiment_note(experiment: Experiment) -> str:

@@ -2,11 +2,12 @@
 
 This is the one path from a configuration to a trained network; sweeps, confirmation and
 reproduction all take it. The labels of the test part are blanked here, so that nothing that goes
-through an `Experiment` can look at them; the release opens them by its own way.
+through an `Experiment` can look at them; the release opens them by its own way. Copies of one
+recording on several sides of the split end it here, before anything is trained.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +17,9 @@ import torch
 from torch import nn
 
 from fourier.config import SpectrogramConfig, TrialConfig
-from fourier.corpora import Corpus, assign_folds, assign_parts
+from fourier.corpora import PROTOCOLS, Corpus, assign_folds, assign_parts
+from fourier.errors import LeakError
+from fourier.features.copies import Copy, find_copies
 from fourier.features.normalization import fit_normalization
 from fourier.features.pcm import PcmStore, open_pcm
 from fourier.features.spectrogram import Spectrogram
@@ -25,9 +28,11 @@ from fourier.models import build_model
 from fourier.training.baselines import pooled_baselines
 from fourier.training.fit import Report, Result, Split, fit
 from fourier.training.folds import Judge, run_folds
+from fourier.training.leaks import Leak, find_leaks
 from fourier.training.task import Task, make_task
 
 Progress = Callable[[int, int], None]
+Stage = Callable[[str], Progress]
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Experiment:
         parts: ``train``, ``valid``, ``test`` or ``unused`` for each clip.
         task: what is predicted, how it is measured, and which metric is optimised.
         store: features by spectrogram settings, on the device.
+        copies: pairs of tracks with the same audio, wherever they stand.
         fold_of: fold of each clip, -1 outside train and valid; None without cross-validation.
         valid_chooses: whether the validation clips choose the epoch that is kept; they do not in
             a fold, whose figures are the result.
@@ -52,6 +58,7 @@ class Experiment:
     parts: pd.Series
     task: Task
     store: FeatureStore
+    copies: tuple[Copy, ...] = ()
     fold_of: pd.Series | None = None
     valid_chooses: bool = True
 
@@ -66,9 +73,10 @@ class Experiment:
         device: torch.device,
         folds: int = 0,
         jobs: int = -1,
-        progress: Progress | None = None,
+        stage: Stage | None = None,
+        allow_leaks: bool = False,
     ) -> "Experiment":
-        """Decode the corpus, where that has not been done yet, and split it.
+        """Decode the corpus and look for copies, where that was not done yet, and split it.
 
         Args:
             corpus: the corpus.
@@ -79,17 +87,26 @@ class Experiment:
             folds: train on this many folds of the clips outside the test part; 0 for the
                 protocol's own training and validation parts.
             jobs: processes that decode; -1 for all cores.
-            progress: called with (files decoded, files).
+            stage: called with the name of each long stage, gives what its progress is told.
+            allow_leaks: go on although copies of one recording stand on several sides. A protocol
+                that leaks by itself is not stopped either way.
 
         Raises:
             CorpusError: nothing can be decoded, or a part or fold that is needed is empty.
+            LeakError: copies stand on several sides.
             CacheError: the cache cannot be written.
         """
         task = make_task(corpus, objective)
-        pcm = open_pcm(corpus, cache, jobs=jobs, progress=progress)
+        stage = stage or _untold
+        pcm = open_pcm(corpus, cache, jobs=jobs, progress=stage("decoding"))
         parts = assign_parts(corpus, pcm.clips, protocol)
         fold_of = assign_folds(corpus, pcm.clips, protocol, folds) if folds else None
-        return cls(corpus, pcm, protocol, parts, task, FeatureStore(pcm, cache, device), fold_of)
+        copies = find_copies(pcm, stage("looking for copies"))
+        store = FeatureStore(pcm, cache, device)
+        experiment = cls(corpus, pcm, protocol, parts, task, store, copies, fold_of)
+        if experiment.leaks and not allow_leaks and not PROTOCOLS[protocol].leaky:
+            raise LeakError(_leak_message(experiment))
+        return experiment
 
     @property
     def clips(self) -> pd.DataFrame:
@@ -142,6 +159,15 @@ class Experiment:
         """The track of each clip [clips], as strings."""
         return self.clips["track"].to_numpy(dtype=str)
 
+    @cached_property
+    def leaks(self) -> tuple[Leak, ...]:
+        """The copies whose tracks stand on different sides of the split, or in different folds."""
+        sides = self.parts
+        if self.fold_of is not None:
+            folds = "fold " + self.fold_of.astype(str)
+            sides = sides.mask(self.fold_of >= 0, folds)
+        return find_leaks(self.copies, self.clips["track"], sides)
+
     def run(
         self, config: TrialConfig, report: Report | None = None, judge: Judge | None = None
     ) -> Result:
@@ -191,6 +217,17 @@ class Experiment:
             "objective": self.task.objective,
         } | ({"folds": self.folds} if self.folds else {})
 
+    def describe_leaks(self) -> dict[str, object]:
+        """What a run's ``leaks.json`` says, as plain data."""
+        protocol = PROTOCOLS.get(self.protocol)
+        return {
+            "protocol": self.protocol,
+            "leaky": protocol is not None and protocol.leaky,
+            "tracks": int(self.clips["track"].nunique()),
+            "across_sides": [leak.to_dict() for leak in self.leaks],
+            "copies": [asdict(copy) for copy in self.copies],
+        }
+
     def check(self, config: TrialConfig) -> None:
         """Raise ValueError where a configuration can be known not to fit this corpus."""
         Spectrogram(config.spectrogram, self.corpus.sample_rate)
@@ -216,3 +253,18 @@ class Experiment:
         frame["predicted"] = classes[probabilities.argmax(axis=1)]
         columns = [f"p_{name}" for name in classes]
         return frame.assign(**dict(zip(columns, probabilities.T, strict=True)))
+
+
+def _untold(_stage: str) -> Progress:
+    return lambda _done, _total: None
+
+
+def _leak_message(experiment: Experiment) -> str:
+    leaks, root = experiment.leaks, experiment.corpus.root
+    first, more = leaks[0], len(leaks) - 1
+    others = f"; and {more} more such pair{'s' if more > 1 else ''}" if more else ""
+    return (
+        f"protocol {experiment.protocol} puts copies of one recording on several sides: "
+        f"{first}{others}; see them with `fourier check {root}` and take one of each away, or go "
+        "on all the same with --allow-leaks"
+    )
