@@ -9,8 +9,10 @@ and steady tones are copies of nothing unless they are the same to the sample, a
 then. Not here: whether a copy matters (`fourier.training.leaks`).
 """
 
+import os
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -129,10 +131,11 @@ def _compute(pcm: PcmStore, progress: Progress | None) -> tuple[Copy, ...]:
     rows = pcm.clips.groupby("track", sort=False).indices
     tracks = [str(track) for track in rows]
     timelines = []
-    for done, mine in enumerate(rows.values(), 1):
-        timelines.append(_timeline(pcm, np.asarray(mine)))
-        if progress:
-            progress(done, len(tracks))
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # FFTs let the GIL go
+        for timeline in pool.map(lambda mine: _timeline(pcm, np.asarray(mine)), rows.values()):
+            timelines.append(timeline)
+            if progress:
+                progress(len(timelines), len(tracks))
     found = _near_identical(timelines)
     identical = _identical_clips(pcm, tracks)
     return tuple(

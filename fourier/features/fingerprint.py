@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
+
+Floats = npt.NDArray[np.float32]
 
 RATE = 5_512
 """Hz; twice what the bands need, and an eighth of what CDs have."""
@@ -23,7 +23,7 @@ RATE = 5_512
 WINDOW, HOP = 2_048, 128
 BITS = 32
 LOWEST_HZ, HIGHEST_HZ = 300.0, 2_000.0
-FRAMES_AT_ONCE = 512
+FRAMES_AT_ONCE = 256
 FRAME_SECONDS = HOP / RATE
 
 QUIETEST = 1e-7
@@ -46,8 +46,10 @@ class Fingerprint:
     counts: npt.NDArray[np.bool_]
 
 
-def fingerprint(blocks: Iterable[npt.NDArray[np.float32]], sample_rate: int) -> Fingerprint:
+def fingerprint(blocks: Iterable[Floats], sample_rate: int) -> Fingerprint:
     """Fingerprint audio that comes in blocks, in memory that grows with an eighth of it.
+
+    One thread, and no library that would start more: callers run several at once.
 
     Args:
         blocks: consecutive samples, full scale 1.
@@ -56,25 +58,24 @@ def fingerprint(blocks: Iterable[npt.NDArray[np.float32]], sample_rate: int) -> 
     Returns:
         A word every `FRAME_SECONDS`; none for audio shorter than 0.4 s.
     """
-    audio = torch.from_numpy(_resampled(blocks, sample_rate))
-    words = [np.zeros(0, np.uint32)]
-    counts = [np.zeros(0, np.bool_)]
-    window, bands = torch.hann_window(WINDOW), _bands()
-    before: Tensor | None = None
-    for frames in _frames(audio):
-        spectrum = torch.fft.rfft(frames * window)[:, : len(bands)]
-        energy = (spectrum.real.square() + spectrum.imag.square()) @ bands
-        if before is not None:
-            energy = torch.cat([before, energy])
+    from scipy.fft import rfft
+
+    window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
+    edges = _edges()
+    words, counts = [np.zeros(0, np.uint32)], [np.zeros(0, np.bool_)]
+    before = np.zeros((0, BITS + 1), np.float32)
+    for frames in _frames(_resampled(blocks, sample_rate)):
+        spectrum = rfft(frames * window)[:, edges[0] : edges[-1]]
+        power = spectrum.real**2 + spectrum.imag**2
+        energy = np.concatenate([before, np.add.reduceat(power, edges[:-1] - edges[0], axis=1)])
         before = energy[-1:]
-        words.append(_words(energy))
-        counts.append(_counts(energy, float(window.square().sum())))
+        changes = np.diff(energy[:, :-1] - energy[:, 1:], axis=0)
+        words.append(np.packbits(changes > 0, axis=1).view(np.uint32)[:, 0])
+        counts.append(_counts(energy, changes, float(np.sum(window**2))))
     return Fingerprint(np.concatenate(words), np.concatenate(counts))
 
 
-def _resampled(
-    blocks: Iterable[npt.NDArray[np.float32]], sample_rate: int
-) -> npt.NDArray[np.float32]:
+def _resampled(blocks: Iterable[Floats], sample_rate: int) -> Floats:
     import soxr
 
     stream = soxr.ResampleStream(sample_rate, RATE, 1, dtype="float32", quality="LQ")
@@ -83,37 +84,25 @@ def _resampled(
     return np.concatenate(parts)
 
 
-def _frames(audio: Tensor) -> Iterator[Tensor]:
-    """Overlapping windows [frames, window], some at once."""
+def _frames(audio: Floats) -> Iterator[Floats]:
+    """Overlapping windows [frames, window], some at once; nothing where there are not two."""
     if len(audio) < WINDOW + HOP:
         return
-    windows = audio.unfold(0, WINDOW, HOP)
+    windows = np.lib.stride_tricks.sliding_window_view(audio, WINDOW)[::HOP]
     for start in range(0, len(windows), FRAMES_AT_ONCE):
         yield windows[start : start + FRAMES_AT_ONCE]
 
 
-def _bands() -> Tensor:
-    """Which frequency belongs to which band, [frequencies, bands], evenly on a log scale."""
-    edges = np.geomspace(LOWEST_HZ, HIGHEST_HZ, BITS + 2)
-    frequencies = np.arange(WINDOW // 2 + 1) * RATE / WINDOW
-    frequencies = frequencies[frequencies < HIGHEST_HZ, None]
-    inside = (edges[:-1] <= frequencies) & (frequencies < edges[1:])
-    return torch.from_numpy(inside.astype(np.float32))
+def _edges() -> npt.NDArray[np.intp]:
+    """The first frequency of each band and the one after the last, evenly on a log scale."""
+    hertz = np.geomspace(LOWEST_HZ, HIGHEST_HZ, BITS + 2)
+    return np.ceil(hertz * WINDOW / RATE).astype(np.intp)
 
 
-def _changes(energy: Tensor) -> Tensor:
-    """How the differences between neighbouring bands change, [frames - 1, bits]."""
-    return (energy[:, :-1] - energy[:, 1:]).diff(dim=0)
-
-
-def _words(energy: Tensor) -> npt.NDArray[np.uint32]:
-    places = 1 << torch.arange(BITS, dtype=torch.int64)
-    return ((_changes(energy) > 0) * places).sum(1).numpy().astype(np.uint32)
-
-
-def _counts(energy: Tensor, window_energy: float) -> npt.NDArray[np.bool_]:
-    total = energy.sum(1)
+def _counts(energy: Floats, changes: Floats, window_energy: float) -> npt.NDArray[np.bool_]:
+    total = energy.sum(axis=1)
     mean_square = 2 * total[1:] / (WINDOW * window_energy)
-    moved = _changes(energy).abs().sum(1)
-    counts = (mean_square > QUIETEST) & (moved > STEADIEST * (total[1:] + total[:-1]))
-    return counts.numpy()
+    moved = np.abs(changes).sum(axis=1)
+    counts: npt.NDArray[np.bool_] = mean_square > QUIETEST
+    counts &= moved > STEADIEST * (total[1:] + total[:-1])
+    return counts
