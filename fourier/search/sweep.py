@@ -181,13 +181,13 @@ class Sweep:
 
     def finish(self) -> None:
         """Write the table, the plots and the best values to the study's run, and end it."""
-        study, objective = self.shared.study, self.experiment.task.objective
+        study = self.shared.study
         with tempfile.TemporaryDirectory() as name, self.shared.lock:
             folder = Path(name)
             results_table(self.shared).to_csv(folder / "trials.csv", index=False)
             baselines = pd.DataFrame(list(self.baselines.values()), index=list(self.baselines))
             baselines.to_csv(folder / "baselines.csv", index_label="baseline")
-            write_plots(study, objective, folder / "study.html")
+            write_plots(study, folder / "study.html")
             best = best_trials(self.shared, 1)
             metrics = {"trials": float(len(self.shared.finished))}
             tags = {}
