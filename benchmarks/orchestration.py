@@ -284,9 +284,7 @@ def compare(folder: Path, blocks: int, block: int) -> tuple[list[Row], dict[str,
             taken["project"], taken["bare"], taken["picture"], strict=True
         )
     ]
-    theirs = [
-        whole - loop for whole, loop in zip(taken["callback"], taken["bare"], strict=True)
-    ]
+    theirs = [whole - loop for whole, loop in zip(taken["callback"], taken["bare"], strict=True)]
     trial = median(ours) - EPOCHS * epoch
     less = median_ratio(theirs, ours)
     rows = [
@@ -362,7 +360,13 @@ def main() -> None:
         if arguments.growth:
             early, late, window = (4, 8, 2) if arguments.small else (100, 1000, 60)
             rows, raw = grow(folder, early, late, window)
-            publish("orchestration-growth", "Does a study slow down as it grows?", rows, arguments, **raw)
+            publish(
+                "orchestration-growth",
+                "Does a study slow down as it grows?",
+                rows,
+                arguments,
+                **raw,
+            )
         else:
             blocks, block = (1, 3) if arguments.small else (12, 25)
             rows, raw = compare(folder, blocks, block)
