@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import fourier
-from fourier.config import SpectrogramConfig
+from fourier.config import SpectrogramConfig, TrialConfig
 from fourier.corpora import PROTOCOLS
 from fourier.errors import StudyError
 from fourier.search.study import Claim, SharedStudy
@@ -106,8 +106,8 @@ class StudyRecord:
             ascending=self.shared.setting.direction == "minimize",
         )
 
-    def open_trial(self, claim: Claim) -> TrackedRun:
-        """Make the run of a claimed trial."""
+    def open_trial(self, claim: Claim, config: TrialConfig | None) -> TrackedRun:
+        """Make the run of a claimed trial; without a configuration if none could be drawn."""
         number = claim.trial.number
         tags = {
             "fourier.kind": "trial",
@@ -115,7 +115,12 @@ class StudyRecord:
             "fourier.slot": str(claim.slot),
             "fourier.state": "running",
         }
-        return self._child(f"trial {number:04d}", tags)
+        if config is not None:
+            tags["fourier.digest"] = config.digest
+        run = self._child(f"trial {number:04d}", tags)
+        if config is not None:
+            run.log_params(config.to_flat())
+        return run
 
     def open_promotion(self, tags: Mapping[str, str]) -> TrackedRun:
         """Make the run of a promotion, beside the trials that it chose from."""
