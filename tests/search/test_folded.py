@@ -139,6 +139,12 @@ def check_run(run, sweep):
 def test_without_a_pruner_every_trial_has_all_its_folds(workplace, experiment):
     sweep = run_sweep(experiment, "none", trials=2)
     assert [trial.state for trial in sweep.shared.trials] == [TrialState.COMPLETE] * 2
+    for trial in sweep.shared.trials:  # the scores of a fold's tracks are that fold's
+        metrics = Tracker.connect().client.get_run(trial.user_attrs["run_id"]).data.metrics
+        for fold in range(FOLDS):
+            steps = range(fold * BLOCKS, (fold + 1) * BLOCKS)
+            scores = [v for step, v in trial.intermediate_values.items() if step in steps]
+            assert np.mean(scores) == pytest.approx(metrics[f"fold{fold}/val/track_accuracy"])
 
 
 def test_a_lone_fold_of_few_tracks_is_not_enough_to_give_a_setting_up():
