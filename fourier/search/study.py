@@ -8,23 +8,21 @@ So N trials, interrupted anywhere, equal N that were left alone, as long as one 
 Optuna's own numbers only ever grow, so the trial that takes over a slot has a new one.
 """
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import optuna
 from filelock import FileLock
-from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fourier.digest import digest_of
 from fourier.errors import StudyError
 from fourier.search import owner
+from fourier.search.sampler import SamplerName, fix_parameters, make_sampler
 from fourier.search.storage import study_lock
 
-SamplerName = Literal["tpe", "random"]
 PrunerName = Literal["median", "hyperband", "none"]
 
 
@@ -108,7 +106,7 @@ class SharedStudy:
     def claim(self, total: int) -> Claim | None:
         """Take the lowest free slot below ``total``; None when there is none."""
         with self.lock:
-            taken = {slot_of(trial) for trial in self.trials}
+            taken = {slot_of(t) for t in self.study.get_trials(deepcopy=False) if _counts(t)}
             slot = next(i for i in range(len(taken) + 1) if i not in taken)
             if slot >= total:
                 return None
@@ -198,24 +196,6 @@ def list_studies(storage: BaseStorage) -> dict[str, Setting]:
     }
 
 
-def make_sampler(name: SamplerName, seed: int) -> optuna.samplers.BaseSampler:
-    """The sampler of one trial: TPE over groups of parameters that occur together, or random."""
-    if name == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # `group`
-        return optuna.samplers.TPESampler(seed=seed, group=True, multivariate=True)
-
-
-def fix_parameters(
-    parameters: Mapping[str, Any], sampler: optuna.samplers.BaseSampler
-) -> optuna.samplers.BaseSampler:
-    """A sampler that gives these parameters their values and draws only others."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return optuna.samplers.PartialFixedSampler(dict(parameters), sampler)
-
-
 def make_pruner(name: PrunerName, epochs: int) -> optuna.pruners.BasePruner:
     """The pruner of a study whose trials last at most this many epochs.
 
@@ -223,15 +203,26 @@ def make_pruner(name: PrunerName, epochs: int) -> optuna.pruners.BasePruner:
     pruned in the first third of its epochs, nor among the first ten trials.
     """
     makers: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
-        "median": lambda: optuna.pruners.MedianPruner(
-            n_startup_trials=10, n_warmup_steps=max(1, epochs // 3)
-        ),
+        "median": lambda: _PatientPruner(n_startup_trials=10, n_warmup_steps=max(1, epochs // 3)),
         "hyperband": lambda: optuna.pruners.HyperbandPruner(
             min_resource=max(1, epochs // 9), max_resource=epochs
         ),
         "none": optuna.pruners.NopPruner,
     }
     return makers[name]()
+
+
+class _PatientPruner(optuna.pruners.MedianPruner):
+    """The median pruner, which in the epochs that it leaves alone does not even look around."""
+
+    def __init__(self, n_startup_trials: int, n_warmup_steps: int) -> None:
+        super().__init__(n_startup_trials=n_startup_trials, n_warmup_steps=n_warmup_steps)
+        self._first_step = n_warmup_steps
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        if (trial.last_step or 0) < self._first_step:
+            return False
+        return super().prune(study, trial)
 
 
 def slot_of(trial: FrozenTrial) -> int:
