@@ -12,13 +12,11 @@ trials and one that has a thousand, run trials in turn.
 """
 
 import contextlib
-import itertools
 import os
 import sys
 import tempfile
 import time
 import warnings
-from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -8,30 +8,21 @@ So N trials, interrupted anywhere, equal N that were left alone, as long as one 
 Optuna's own numbers only ever grow, so the trial that takes over a slot has a new one.
 """
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import optuna
 from filelock import FileLock
-from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fourier.digest import digest_of
 from fourier.errors import StudyError
 from fourier.search import owner
+from fourier.search.pruner import PrunerName, make_pruner
+from fourier.search.sampler import SamplerName, fix_parameters, make_sampler
 from fourier.search.storage import study_lock
-
-SamplerName = Literal["tpe", "random"]
-PrunerName = Literal["median", "hyperband", "wilcoxon", "none"]
-
-FOLDWISE = ("wilcoxon", "none")
-"""The pruners that can stop a trial between folds; the others go by epochs."""
-
-WORSE_BY_CHANCE = 0.05
-"""How likely a configuration as good as the best may be given up after some fold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +107,7 @@ class SharedStudy:
     def claim(self, total: int) -> Claim | None:
         """Take the lowest free slot below ``total``; None when there is none."""
         with self.lock:
-            taken = {slot_of(trial) for trial in self.trials}
+            taken = {slot_of(t) for t in self.study.get_trials(deepcopy=False) if _counts(t)}
             slot = next(i for i in range(len(taken) + 1) if i not in taken)
             if slot >= total:
                 return None
@@ -205,56 +196,6 @@ def list_studies(storage: BaseStorage) -> dict[str, Setting]:
         for summary in optuna.get_all_study_summaries(storage, include_best_trial=False)
         if "setting" in summary.user_attrs
     }
-
-
-def make_sampler(name: SamplerName, seed: int) -> optuna.samplers.BaseSampler:
-    """The sampler of one trial: TPE over groups of parameters that occur together, or random."""
-    if name == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # `group`
-        return optuna.samplers.TPESampler(seed=seed, group=True, multivariate=True)
-
-
-def fix_parameters(
-    parameters: Mapping[str, Any], sampler: optuna.samplers.BaseSampler
-) -> optuna.samplers.BaseSampler:
-    """A sampler that gives these parameters their values and draws only others."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return optuna.samplers.PartialFixedSampler(dict(parameters), sampler)
-
-
-def make_pruner(name: PrunerName, epochs: int, folds: int = 0) -> optuna.pruners.BasePruner:
-    """The pruner of a study whose trials last at most this many epochs, or folds.
-
-    Between folds a trial is tested against the best after each but the last, so each test gets its
-    share of `WORSE_BY_CHANCE` (Bonferroni). That is strict on purpose: the tracks tell how sure a
-    difference is between two networks, not between two settings, whose seeds also differ.
-
-    A perceptron is soon as good as it gets, a convolutional network begins slowly; so nothing is
-    pruned in the first third of its epochs, nor among the first ten trials.
-    """
-    makers: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
-        "median": lambda: optuna.pruners.MedianPruner(
-            n_startup_trials=10, n_warmup_steps=max(1, epochs // 3)
-        ),
-        "hyperband": lambda: optuna.pruners.HyperbandPruner(
-            min_resource=max(1, epochs // 9), max_resource=epochs
-        ),
-        "wilcoxon": lambda: optuna.pruners.WilcoxonPruner(
-            p_threshold=WORSE_BY_CHANCE / max(1, folds - 1)
-        ),
-        "none": optuna.pruners.NopPruner,
-    }
-    if name != "none" and (name in FOLDWISE) != bool(folds):
-        raise ValueError(
-            f"`pruner` must be one of {', '.join(FOLDWISE)} with folds and another without, but "
-            f"got {name!r} with {folds} folds"
-        )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # `WilcoxonPruner`
-        return makers[name]()
 
 
 def slot_of(trial: FrozenTrial) -> int:

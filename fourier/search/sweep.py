@@ -17,17 +17,12 @@ from fourier.config import TrialConfig
 from fourier.corpora import Corpus
 from fourier.errors import ConfigError
 from fourier.search.plots import write_plots
+from fourier.search.pruner import PrunerName
 from fourier.search.record import StudyRecord
+from fourier.search.sampler import SamplerName
 from fourier.search.storage import open_storage, study_lock
-from fourier.search.study import (
-    PrunerName,
-    SamplerName,
-    Setting,
-    SharedStudy,
-    open_study,
-    slot_of,
-)
-from fourier.search.trial import Suggest, TrialRunner
+from fourier.search.study import Setting, SharedStudy, open_study, slot_of
+from fourier.search.trial import Suggest, TrialRunner, best_points
 from fourier.search.watch import Outcome, State, Watcher
 from fourier.tracking import Tracker
 from fourier.training.experiment import Experiment
@@ -193,7 +188,7 @@ class Sweep:
             tags = {}
             if best:
                 metrics["best/objective"] = best[0].value or 0.0
-                metrics |= {f"best/{k}": v for k, v in best[0].user_attrs["metrics"].items()}
+                metrics |= best_points(best[0].user_attrs["metrics"])
                 tags["fourier.best_trial"] = str(best[0].number)
                 tags["fourier.best_run"] = str(best[0].user_attrs["run_id"])
             self.record.sum_up(folder, metrics, tags)

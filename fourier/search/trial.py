@@ -152,8 +152,8 @@ class TrialRunner:
         self, claim: Claim, run: TrackedRun, config: TrialConfig, result: Result, state: State
     ) -> None:
         """Everything that the run shall hold besides its curves."""
-        points = best_points(result) | fold_metrics(result, self.experiment.task)
-        run.log(points | {"time/seconds": result.seconds})
+        best = best_points(result.metrics) | fold_metrics(result, self.experiment.task)
+        run.log(best | {"best/epoch": result.best_epoch, "time/seconds": result.seconds})
         for epoch, metrics in enumerate(result.history if result.folds else []):
             run.log(curve_points(metrics), step=epoch)
         with tempfile.TemporaryDirectory() as folder:
@@ -172,7 +172,7 @@ class _Reporter:
         self.best: float | None = None
         task = runner.experiment.task
         # A point of a curve costs MLflow as much as a line of a table; history.csv has the others.
-        self.curves = {"train_loss", "lr", "epoch_seconds", task.objective, *task.display}
+        self.curves = {*OF_LEARNING, "objective", task.objective, *task.display}
 
     def __call__(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         shown = {name: value for name, value in metrics.items() if name in self.curves}
@@ -192,10 +192,9 @@ def curve_points(metrics: Mapping[str, float]) -> dict[str, float]:
     return {OF_LEARNING.get(name, f"val/{name}"): value for name, value in metrics.items()}
 
 
-def best_points(result: Result) -> dict[str, float]:
-    """What a training came to, under the names that users see: ``best/ccc``, ``best/epoch``."""
-    found = {f"best/{k}": v for k, v in result.metrics.items() if k not in OF_LEARNING}
-    return found | {"best/epoch": result.best_epoch}
+def best_points(metrics: Mapping[str, float]) -> dict[str, float]:
+    """What a training came to, under the names that users see: ``best/ccc``, ``best/rmse``."""
+    return {f"best/{k}": value for k, value in metrics.items() if k not in OF_LEARNING}
 
 
 def write_artifacts(

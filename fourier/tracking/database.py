@@ -2,7 +2,7 @@
 
 SQLite by itself forces every write to the disk three times and keeps readers out; with a
 write-ahead log it is once, and ``mlflow ui`` reads while a sweep writes. The log is a property of
-the file, so every program that opens it has it. Not here: databases on servers, what is written.
+the file, so every program that opens it has it. Not here: databases on servers.
 """
 
 import contextlib

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import re
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ def _tracking_errors(uri: str) -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         text = without_password(str(error).strip()) or type(error).__name__
         reason = text.splitlines()[0]
         raise TrackingError(
@@ -218,7 +219,7 @@ class TrackedRun:
                 self.artifact_uri = self.tracker.client.get_run(self.id).info.artifact_uri
             # What the client does, without reading the whole run back to learn where.
             place = get_artifact_repository(self.artifact_uri, tracking_uri=self.tracker.uri)
-            place.log_artifacts(str(folder))
+            place.log_artifacts(str(folder))  # type: ignore[no-untyped-call]
 
     def end(self, status: str = "FINISHED") -> None:
         """Write what is kept and end the run: ``FINISHED``, ``FAILED`` or ``KILLED``."""

@@ -11,7 +11,8 @@ from optuna.trial import TrialState
 
 from fourier.config import MLPConfig, SpectrogramConfig, TrainingConfig, TrialConfig
 from fourier.corpora import load_corpus
-from fourier.search.study import Setting, make_pruner
+from fourier.search.pruner import make_pruner
+from fourier.search.study import Setting
 from fourier.search.sweep import Plan, Space, Sweep, best_trials
 from fourier.search.watch import Watcher
 from fourier.tracking import Tracker
