@@ -182,6 +182,7 @@ class Experiment:
             ValueError: the configuration does not fit this corpus (``fmax`` above half its sample
                 rate, a loss of another task).
             TrainingDiverged: the loss became infinite or not a number.
+            CacheError: the features cannot be read or written.
         """
         if self.folds:
             return run_folds(self, config, report, judge)
@@ -197,7 +198,7 @@ class Experiment:
             )
             return nn.Sequential(normalization, network)
 
-        return fit(
+        result = fit(
             build,
             features,
             self.targets,
@@ -207,6 +208,8 @@ class Experiment:
             self.task,
             report,
         )
+        self.store.settle()
+        return result
 
     def describe(self) -> dict[str, object]:
         """What a run's ``config.json`` says besides the trial, as plain data."""
