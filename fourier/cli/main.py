@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from fourier.cli.evaluate import evaluate
 from fourier.cli.guard import Interruption, guarded, usage_errors
 from fourier.cli.options import unset
 from fourier.cli.predict import predict
@@ -122,6 +123,7 @@ def main(argv: list[str] | None = None) -> int:
         "rollback": rollback,
         "models": models,
         "reproduce": reproduce,
+        "evaluate": evaluate,
     }
     description = "Finds the best way to hear emotion and genre in music."
 

@@ -10,6 +10,8 @@ from tyro.conf import arg
 from fourier.cli.guard import UsageError, usage_errors
 from fourier.config.training import MAX_EPOCHS
 
+PrunerName = Literal["median", "hyperband", "wilcoxon", "none"]
+
 PROTOCOLS_HELP = """
 Protocols: fault-filtered, track and segment for GTZAN; mediaeval2015, emomusic, artist, track
 and segment for DEAM; split, group, track and segment for a labelled folder. segment is leaky
@@ -59,11 +61,16 @@ class SweepOptions:
     sampler: Literal["tpe", "random"] = "tpe"
     """How parameters are drawn: tpe learns from earlier trials, random does not."""
 
-    pruner: Literal["median", "hyperband", "none"] = "median"
-    """How bad trials are stopped early."""
+    pruner: Annotated[PrunerName | None, unset("{median,hyperband,wilcoxon,none}")] = None
+    """How bad trials are stopped early: by epochs (median, hyperband) or by folds (wilcoxon). By
+    default median, and wilcoxon with --folds."""
 
     protocol: Annotated[str | None, unset("NAME")] = None
     """How tracks are split. By default the corpus's own; the others are named above."""
+
+    folds: Annotated[int | None, unset("K")] = None
+    """Train each trial on K folds of everything but the test part, by group. By default once, on
+    the protocol's training part."""
 
     objective: Annotated[str | None, unset("METRIC")] = None
     """Metric to optimise. By default ccc for numbers and track_accuracy for classes."""
@@ -87,6 +94,11 @@ class SweepOptions:
                 raise UsageError(f"--{name} must be greater than 0, but got {value}")
         if self.epochs is not None and self.epochs > MAX_EPOCHS:
             raise UsageError(f"--epochs must be at most {MAX_EPOCHS}, but got {self.epochs}")
+        if self.folds is not None and self.folds < 2:
+            raise UsageError(f"--folds must be 2 or greater, but got {self.folds}")
+        if self.pruner not in (None, "none") and (self.pruner == "wilcoxon") != bool(self.folds):
+            other = "without --folds" if self.pruner == "wilcoxon" else "with --folds"
+            raise UsageError(f"--pruner {self.pruner} does not go {other}; leave it out")
         if self.seed < 0:
             raise UsageError(f"--seed must be 0 or greater, but got {self.seed}")
         if self.jobs == 0 or self.jobs < -1:

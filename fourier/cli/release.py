@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from fourier.cli.verdict import PromotionScreen
     from fourier.corpora import Corpus
     from fourier.release.plan import Plan
+    from fourier.release.runs import RunConfig
+    from fourier.search.watch import Watcher
 
 TaskName = Literal["deam", "gtzan"]
 
@@ -154,7 +156,6 @@ def reproduce(
     /,
     *,
     data: Annotated[Path | None, unset("DIR")] = None,
-    clip_seconds: Annotated[float | None, unset("SECONDS")] = None,
     allow_leaks: bool = False,
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto",
     cache: Annotated[Path | None, unset("DIR")] = None,
@@ -165,7 +166,6 @@ def reproduce(
     Args:
         run: id of a trial's or a promotion's run, as the UI shows it.
         data: folder of the corpus that it was trained on. By default the demo corpus.
-        clip_seconds: length of a labelled folder's clips, if the sweep was told one.
         allow_leaks: go on although copies of one recording stand on several sides of the split.
         device: where to train: auto (the GPU where there is one), cpu, cuda, cuda:1, …
         cache: decoded audio and features. By default $FOURIER_CACHE or the user's cache folder.
@@ -183,8 +183,7 @@ def reproduce(
     stored = find_run(Tracker.connect(), run)
     with PromotionScreen(make_console(), interruption) as screen, interruption.waiting():
         folder = cache or default_cache()
-        config = stored.config
-        corpus = _corpus(config.task, config.corpus, data, folder, screen, clip_seconds)
+        corpus = find_corpus_of(stored.config, data, folder, screen)
         experiment = open_experiment_of(
             stored, corpus, folder, pick_device(device), screen, jobs, allow_leaks=allow_leaks
         )
@@ -231,15 +230,24 @@ def _plan(task: str | None, options: PromoteOptions, screen: "PromotionScreen") 
     )
 
 
+def find_corpus_of(
+    config: "RunConfig", data: Path | None, cache: Path, screen: "Watcher"
+) -> "Corpus":
+    """The corpus of a run: the one that was named, or the demo corpus where it was that."""
+    from fourier.corpora import KINDS
+
+    clip_seconds = config.clip_seconds if config.task in KINDS else None
+    return _corpus(config.task, config.corpus, data, cache, screen, clip_seconds)
+
+
 def _corpus(
     task: str,
     wanted: str,
     data: Path | None,
     cache: Path,
-    screen: "PromotionScreen",
+    screen: "Watcher",
     clip_seconds: float | None,
 ) -> "Corpus":
-    """The corpus that was named, or the demo corpus where that is what is wanted."""
     from fourier.errors import ReleaseError
 
     if data is None and wanted != f"{task}-demo":

@@ -128,7 +128,7 @@ class Reproduction:
         self, name: str, tags: Mapping[str, str], experiment: "Experiment", config: "TrialConfig"
     ) -> "Result":
         """Train one configuration, as one child run with its parameters and curves."""
-        from fourier.search.trial import curve_points
+        from fourier.search.trial import best_points, curve_points
 
         training = config.training
         tags = {"fourier.protocol": experiment.protocol, "fourier.seed": str(training.seed), **tags}
@@ -142,7 +142,7 @@ class Reproduction:
                 self.screen.epoch_ends(training.seed, epoch, training.epochs, metrics)
 
             result = experiment.run(config, report)
-            run.log({f"best/{key}": value for key, value in result.metrics.items()})
+            run.log(best_points(result.metrics))
             run.log({f"final/{key}": value for key, value in result.history[-1].items()})
         return result
 

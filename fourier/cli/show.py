@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from fourier.cli.guard import Interruption
 from fourier.config import TrialConfig
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 def make_console() -> Console:
     """A console on standard output; wide where nobody looks, so that logs are not folded."""
-    width = None if sys.stdout.isatty() else 120
+    width = None if sys.stdout.isatty() else 160
     return Console(width=width, highlight=False)
 
 
@@ -39,11 +40,14 @@ def print_facts(console: Console, title: str, facts: Mapping[str, str]) -> None:
         console.print(f"  [dim]{name:<{room}}[/dim]  {escape(fact)}", soft_wrap=True)
 
 
-def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A plain table; columns after the first are numbers where their first cell looks like one."""
+def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Table:
+    """A plain table; a column is of numbers where its first cell looks like one.
+
+    A cell that is plain text is shown as it is, brackets and all; colours come as `Text`.
+    """
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for i, name in enumerate(columns):
-        numeric = bool(rows) and rows[0][i].replace(".", "").replace("-", "").isdigit()
+        numeric = bool(rows) and str(rows[0][i]).replace(".", "").replace("-", "").isdigit()
         table.add_column(
             name,
             justify="right" if numeric else "left",
@@ -53,11 +57,11 @@ def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) 
             min_width=0 if i == len(columns) - 1 else _width(name, [row[i] for row in rows]),
         )
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(cell) if isinstance(cell, str) else cell for cell in row))
     return table
 
 
-def _width(name: str, cells: Sequence[str]) -> int:
+def _width(name: str, cells: Sequence[str | Text]) -> int:
     """What a column needs; what does not fit the screen is cut from the last one."""
     return max(map(len, (name, *cells)))
 
@@ -65,9 +69,10 @@ def _width(name: str, cells: Sequence[str]) -> int:
 class Screen(Watcher):
     """Shows a sweep as it goes: a bar with the best so far, and a line for each trial."""
 
-    def __init__(self, console: Console, interruption: Interruption) -> None:
+    def __init__(self, console: Console, interruption: Interruption, unit: str = "trial") -> None:
         self.console = console
         self.interruption = interruption
+        self.unit = unit
         self.better: Callable[[float, float], bool] = operator.gt
         self.objective = "objective"
         self.best: float | None = None
@@ -107,14 +112,14 @@ class Screen(Watcher):
         for bar in self.progress.task_ids:
             self.progress.remove_task(bar)
         self.best = best
-        self.trials = self.progress.add_task("trials", completed=done, total=total, note="")
+        self.trials = self.progress.add_task(f"{self.unit}s", completed=done, total=total, note="")
 
     def epoch_ends(self, slot: int, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
         """Show how far the running trial is; the place where an interruption is noticed."""
         self.interruption.check()
         best = "" if self.best is None else f" · best {self.best:.3f}"
         value = f"{self.objective} {metrics[self.objective]:.3f}"
-        note = f"trial {slot}: epoch {epoch + 1}/{epochs}, {value}{best}"
+        note = f"{self.unit} {slot}: epoch {epoch + 1}/{epochs}, {value}{best}"
         self.progress.update(self.trials, note=note)
 
     def trial_begins(self, slot: int, config: TrialConfig) -> None:

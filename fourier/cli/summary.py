@@ -32,7 +32,7 @@ def print_plan(
     facts = {
         "corpus": f"{corpus.name} {corpus.digest} in {corpus.root}",
         "clips": _clips_fact(experiment),
-        "split": _split_fact(experiment),
+        "split": split_fact(experiment),
         "copies": copies_fact(experiment),
         "objective": f"{experiment.task.objective} ({experiment.task.direction})",
         "device": describe_device(experiment.store.device),
@@ -108,10 +108,15 @@ def copies_fact(experiment: "Experiment") -> str:
     return f"{found}, {len(leaks)} across sides, allowed: {leaks[0]}{more}"
 
 
-def _split_fact(experiment: "Experiment") -> str:
+def split_fact(experiment: "Experiment") -> str:
+    """How many tracks are in which part, or in folds."""
     from fourier.corpora import PROTOCOLS
 
     counts: pd.Series = experiment.clips.groupby(experiment.parts.to_numpy())["track"].nunique()
     sizes = " / ".join(f"{counts.get(part, 0)} {part}" for part in PARTS)
     leaky = "  (leaky: tracks stand on both sides)" if PROTOCOLS[experiment.protocol].leaky else ""
+    if experiment.fold_of is not None:
+        seen = int(experiment.clips.loc[experiment.fold_of >= 0, "track"].nunique())
+        closed = f"; {counts['test']} test tracks stay closed" if "test" in counts else ""
+        return f"{experiment.protocol}: {experiment.folds} folds of {seen} tracks{closed}{leaky}"
     return f"{experiment.protocol}: {sizes} tracks{leaky}"

@@ -176,6 +176,7 @@ def open_experiment(
         objective=options.objective,
         cache=cache,
         device=device,
+        folds=options.folds or 0,
         jobs=options.jobs,
         stage=watcher.stage,
         allow_leaks=options.allow_leaks,
@@ -201,16 +202,23 @@ def open_sweep(
     from fourier.search.sweep import Plan, Sweep
 
     corpus = experiment.corpus
-    usual = experiment.protocol == corpus.default_protocol
     plan = Plan(
-        study=options.study or (corpus.name if usual else f"{corpus.name}-{experiment.protocol}"),
+        study=options.study or usual_name(corpus, experiment.protocol, experiment.folds),
         storage=options.storage,
         sampler=options.sampler,
-        pruner=options.pruner,
+        pruner=options.pruner or ("wilcoxon" if experiment.folds else "median"),
         epochs=options.epochs or space.epochs_on(corpus),
         seed=options.seed,
     )
     return Sweep.open(experiment, space, plan, watcher)
+
+
+def usual_name(corpus: "Corpus", protocol: str, folds: int) -> str:
+    """What a study is called unless somebody says otherwise: ``gtzan``, ``gtzan-track-5fold``."""
+    words = [corpus.name]
+    words += [protocol] if protocol != corpus.default_protocol else []
+    words += [f"{folds}fold"] if folds else []
+    return "-".join(words)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.text import Text
 
 from fourier.cli.guard import Interruption
 from fourier.cli.show import Screen, print_facts, table_of
@@ -42,7 +43,7 @@ class PromotionScreen(Screen, Audience):
         outcome = f"[red]diverged[/red]  {attempt.reason}"
         if attempt.result is not None:
             result = attempt.result
-            outcome = f"{result.metrics['objective']:8.4f}  {result.seconds:5.1f} s"
+            outcome = f"objective {result.metrics['objective']:7.4f}  {result.seconds:5.1f} s"
         self.console.print(
             f"  trial {candidate.trial:04d}  seed {index + 1}/{self.seeds}  {outcome}",
             soft_wrap=True,
@@ -81,7 +82,9 @@ def print_plan(console: Console, plan: "Plan") -> None:
         for each in plan.candidates
     ]
     console.print()
-    console.print(table_of("The best trials by validation", ["trial", "value", "settings"], rows))
+    console.print(
+        table_of("The best trials by validation", ["trial", "objective", "settings"], rows)
+    )
     console.print()
 
 
@@ -91,7 +94,7 @@ def print_promotion(console: Console, plan: "Plan", promotion: "Promotion") -> N
 
     task = plan.experiment.task
     shown = list(dict.fromkeys((task.objective, *task.display)))
-    rows = [
+    rows: list[list[str | Text]] = [
         [
             f"{each.candidate.trial:04d}",
             *(spread(each, name) for name in shown),
@@ -173,20 +176,29 @@ def print_reproduction(console: Console, stored: "StoredRun", reproduction: "Rep
     )
 
 
-def _remark(diverged: int, wins: bool) -> str:
+def _remark(diverged: int, wins: bool) -> Text:
     if diverged:
-        return f"[red]{diverged} diverged[/red]"
-    return "[green]winner[/green]" if wins else ""
+        return Text(f"{diverged} diverged", "red")
+    return Text("winner" if wins else "", "green")
 
 
 def _next(plan: "Plan", version: "Version", moves: bool) -> list[str]:
-    task, demo = plan.experiment.task.name, plan.model.endswith("-demo")
+    from fourier.corpora import KINDS
+    from fourier.tracking import version_link
+
+    corpus = plan.experiment.corpus
+    name = corpus.name if corpus.task in KINDS else corpus.task
     address = f"models:/{plan.model}@champion" if moves else version.uri
-    named = f"--task {task}" if moves and not demo else f"--model {address}"
+    named = f"--task {name}" if moves and not corpus.is_demo else f"--model {address}"
+    tracker = plan.record.tracker
+    look = [] if tracker.uri.startswith("http") else ["mlflow ui"]
+    undo = [f"fourier rollback {plan.experiment.corpus.name}"] if moves and plan.champion else []
     return [
+        *look,
+        version_link(tracker, version.model, version.number),
         f"fourier predict song.mp3 {named}",
         f"mlflow models serve -m {address} --env-manager local",
-        "fourier models",
+        *(undo or ["fourier models"]),
     ]
 
 

@@ -15,6 +15,7 @@ from fourier.corpora.summary import count_reasons, summarise
 from fourier.errors import CorpusError
 
 __all__ = [
+    "KINDS",
     "PROTOCOLS",
     "Corpus",
     "assign_folds",

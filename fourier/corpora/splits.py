@@ -119,6 +119,8 @@ def spread(groups: pd.Series, classes: pd.Series) -> pd.Series:
 def assign_folds(corpus: Corpus, clips: pd.DataFrame, protocol: str, folds: int) -> pd.Series:
     """Give each clip outside the test part one of several folds, by group.
 
+    Under a leaky protocol every segment is a group of its own, so its folds leak as it does.
+
     Args:
         corpus: the corpus.
         clips: its clips, or those that could be decoded.
@@ -132,7 +134,7 @@ def assign_folds(corpus: Corpus, clips: pd.DataFrame, protocol: str, folds: int)
         raise ValueError(f"`folds >= 2` must hold, but got {folds}")
     everything = assign_parts(corpus, corpus.clips, protocol).isin(SEEN)
     seen = assign_parts(corpus, clips, protocol).isin(SEEN)
-    by = _tracks if protocol == "track" else _groups
+    by = _segments if PROTOCOLS[protocol].leaky else _tracks if protocol == "track" else _groups
     places = spread(by(corpus, corpus.clips)[everything], _classes(corpus)[everything])
     fold = (by(corpus, clips)[seen].map(places) * folds).astype(int).clip(upper=folds - 1)
     if fold.nunique() < folds:
@@ -145,6 +147,10 @@ def assign_folds(corpus: Corpus, clips: pd.DataFrame, protocol: str, folds: int)
 
 def _tracks(_corpus: Corpus, clips: pd.DataFrame) -> pd.Series:
     return clips["track"]
+
+
+def _segments(_corpus: Corpus, clips: pd.DataFrame) -> pd.Series:
+    return clips["track"] + " @ " + clips["start"].astype(str)
 
 
 def _groups(corpus: Corpus, clips: pd.DataFrame) -> pd.Series:

@@ -31,7 +31,7 @@ from fourier.features.cache import (
 )
 
 # Raise it when the same settings give other features.
-FORMAT = 1
+FORMAT = 2
 BLOCK_BYTES = 1 << 24
 READERS = 4
 

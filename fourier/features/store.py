@@ -3,8 +3,9 @@
 ``<cache>/features/<samples' digest>/<settings' digest>.npy``, float16. Asked for again, features
 come from the device's memory, else from the disk, else they are computed, by one process while
 the others wait. On a CPU they are mapped from the disk: all workers share one copy, and what does
-not fit into memory is slow instead of fatal. Normalisation is no part of an entry
-(`fourier.features.normalization`).
+not fit into memory is slow instead of fatal. On a GPU the clips' samples are kept there too, where
+there is room, and what was computed is written to the disk while the network trains on it already.
+Normalisation is no part of an entry (`fourier.features.normalization`).
 
 float16 holds decibels to 0.03 dB (spacing 0.0625 dB between -64 and -128), a tenth of what anybody
 hears; an MFCC's first coefficient, up to about 1,000, to 0.25.
@@ -14,14 +15,20 @@ import math
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fourier.config import SpectrogramConfig
 from fourier.features.cache import CacheWarning, DamagedEntryError, cache_errors, locked
-from fourier.features.clips import FULL_SCALE
+from fourier.features.compute import (
+    audio_on_device,
+    features_on_device,
+    features_on_processor,
+)
 from fourier.features.entries import (
     Features,
     Shape,
@@ -32,13 +39,11 @@ from fourier.features.entries import (
     write_entry,
 )
 from fourier.features.pcm import PcmStore
-from fourier.features.spectrogram import Spectrogram
+from fourier.features.spectrogram import Spectrogram, storage_type
 
 DISK_BUDGET = 20 * 2**30
 SHARE_OF_FREE_MEMORY = 0.4
-# A processor is fastest when a batch stays in its caches, a GPU when it is busy.
-FRAMES_AT_ONCE_PER_THREAD = 128
-BYTES_AT_ONCE_GPU = 2**30
+BYTES_AT_ONCE_HOST = 2**26
 
 
 class FeatureStore:
@@ -58,6 +63,7 @@ class FeatureStore:
         *,
         disk_budget: int = DISK_BUDGET,
         device_budget: int | None = None,
+        resident: bool | None = None,
     ) -> None:
         """Open the store; nothing is read yet.
 
@@ -69,6 +75,8 @@ class FeatureStore:
                 entry stays in any case.
             device_budget: bytes of features that this object keeps at hand; None is 40 % of the
                 device's memory that is free now. The newest stay in any case.
+            resident: whether features, and the clips where there is room, live in the device's
+                own memory and are written to the disk meanwhile; None is on all but a CPU.
         """
         self.pcm = pcm
         self.device = device
@@ -79,7 +87,11 @@ class FeatureStore:
         if device_budget is None:
             device_budget = int(_free_memory(device) * SHARE_OF_FREE_MEMORY)
         self._device_budget = device_budget
+        self._resident = device.type != "cpu" if resident is None else resident
         self._kept: OrderedDict[str, Tensor] = OrderedDict()
+        self._audio: Tensor | None = None
+        self._writer = ThreadPoolExecutor(1, "feature-writer")
+        self._writing: Future[None] | None = None
 
     def get(self, config: SpectrogramConfig) -> Tensor:
         """The features of all clips.
@@ -105,22 +117,65 @@ class FeatureStore:
         self._kept[key] = features
         return features
 
+    def settle(self) -> None:
+        """Wait until everything that was computed is on the disk.
+
+        Raises:
+            CacheError: it could not be written.
+        """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            with cache_errors(self._cache):
+                writing.result()
+
     def _find_or_compute(self, config: SpectrogramConfig, path: Path) -> Tensor:
         spectrogram = Spectrogram(config, self.pcm.sample_rate)
-        frames = spectrogram.frames(self.pcm.samples)
-        shape = (len(self.pcm.clips), config.bands, frames)
+        shape = (len(self.pcm.clips), config.bands, spectrogram.frames(self.pcm.samples))
+        self.settle()
         self._make_room(2 * math.prod(shape))
         try:
             features = load_entry(path, shape, self.device)
         except DamagedEntryError:
             features = None  # somebody may be making it anew; look again when they are done
-        if features is None:
-            with locked(path):
-                features = _load_or_warn(path, shape, self.device)
-                if features is None:
-                    features = self._compute(spectrogram, path, shape)
+        if features is not None:
             evict_entries(self._folder, self._disk_budget, keep=path)
-        return features
+            return features
+        found: Future[Tensor] = Future()
+        spectrogram = spectrogram.to(self.device, storage_type(config))
+        if not self._resident:
+            self._make_entry(spectrogram, path, shape, found)
+            return found.result()
+        writing = self._writer.submit(self._make_entry, spectrogram, path, shape, found)
+        either: list[Future[Any]] = [writing, found]
+        wait(either, return_when=FIRST_COMPLETED)
+        if not found.done():
+            writing.result()  # raises what went wrong
+        self._writing = writing
+        return found.result()
+
+    def _make_entry(
+        self, spectrogram: Spectrogram, path: Path, shape: Shape, found: Future[Tensor]
+    ) -> None:
+        """Compute and write an entry, unless somebody else did; hand out the features early.
+
+        On a device of its own memory the features are ready long before they are written.
+        """
+        with locked(path):
+            features = _load_or_warn(path, shape, self.device)
+            if features is None:
+                self.computed += 1
+                config = spectrogram.config
+                if self._resident:
+                    features = features_on_device(self.pcm, self._all_audio(), spectrogram)
+                    copies = _copied_to_host(features)
+                    found.set_result(features)
+                    write_entry(path, shape, copies, config)
+                else:
+                    write_entry(path, shape, features_on_processor(self.pcm, spectrogram), config)
+                    features = map_entry(path, shape)
+        if not found.done():
+            found.set_result(features)
+        evict_entries(self._folder, self._disk_budget, keep=path)
 
     def _make_room(self, needed: int) -> None:
         """Let go of the least recently used tensors; whoever still trains on one keeps it."""
@@ -128,29 +183,13 @@ class FeatureStore:
         while self._kept and used + needed > self._device_budget:
             used -= self._kept.popitem(last=False)[1].nbytes
 
-    def _compute(self, spectrogram: Spectrogram, path: Path, shape: Shape) -> Tensor:
-        self.computed += 1
-        target = None
-        if self.device.type != "cpu":
-            target = torch.empty(shape, dtype=torch.float16, device=self.device)
-        parts = self._parts(spectrogram.to(self.device), shape, target)
-        write_entry(path, shape, parts, spectrogram.config)
-        return map_entry(path, shape) if target is None else target
-
-    @torch.no_grad()
-    def _parts(
-        self, spectrogram: Spectrogram, shape: Shape, target: Tensor | None
-    ) -> Iterator[Features]:
-        """The features in batches, for the disk; the target, where there is one, is filled."""
-        clips, _, frames = shape
-        batch = _clips_at_once(self.device, frames, spectrogram.config.n_fft)
-        for start in range(0, clips, batch):
-            stop = min(start + batch, clips)
-            audio = torch.from_numpy(self.pcm.read(start, stop)).to(self.device)
-            part = spectrogram(audio.float() / FULL_SCALE).half()
-            if target is not None:
-                target[start:stop] = part
-            yield part.cpu().numpy()
+    def _all_audio(self) -> Tensor | None:
+        """The clips in the device's memory, from the first time on, where they take half of it."""
+        size = 2 * len(self.pcm.clips) * self.pcm.samples
+        if self._audio is None and 2 * size <= self._device_budget:
+            self._audio = audio_on_device(self.pcm, self.device)
+            self._device_budget -= size
+        return self._audio
 
 
 def _load_or_warn(path: Path, shape: Shape, device: torch.device) -> Tensor | None:
@@ -162,10 +201,19 @@ def _load_or_warn(path: Path, shape: Shape, device: torch.device) -> Tensor | No
         return None
 
 
-def _clips_at_once(device: torch.device, frames: int, n_fft: int) -> int:
-    if device.type == "cpu":
-        return max(1, FRAMES_AT_ONCE_PER_THREAD * torch.get_num_threads() // frames)
-    return max(1, BYTES_AT_ONCE_GPU // (frames * n_fft * 32))  # four float64 for each sample
+def _copied_to_host(features: Tensor) -> Iterator[Features]:
+    """Features in blocks, on a stream of its own, so that training goes on meanwhile."""
+    stream = None
+    if features.device.type == "cuda":
+        stream = torch.cuda.Stream(features.device)  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream(features.device))
+
+    def copies() -> Iterator[Features]:
+        for block in torch.split(features, max(1, BYTES_AT_ONCE_HOST // features[0].nbytes)):
+            with torch.cuda.stream(stream):  # None changes nothing
+                yield block.cpu().numpy()
+
+    return copies()
 
 
 def _free_memory(device: torch.device) -> int:

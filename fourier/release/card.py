@@ -5,6 +5,7 @@ databases hold. Not here: where the figures come from.
 """
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from fourier.training import Experiment
 
 CARD_CHARS = 5000
 """What a version's description can hold in MLflow's databases."""
+CODE_CHARS = 110
+"""What a line of code can hold before a page of MLflow's hides the rest."""
 PARTS = ("train", "valid", "test")
 LIMITS = {
     "deam": (
@@ -135,7 +138,7 @@ def _figures(facts: Facts) -> str:
     models = [comparison.winner, *([comparison.champion] if comparison.champion else [])]
     rows = [[name, *(str(model[name]) for model in models)] for name in shown]
     times = {0: "for the first time", 1: "for the second time"}.get(
-        facts.openings, f"for the {facts.openings + 1}th time"
+        facts.openings, f"as {facts.openings} times before"
     )
     gain = "" if comparison.gain is None else f" Gain: {_signed(comparison.gain)}."
     return "\n".join(
@@ -185,6 +188,7 @@ def _data(facts: Facts) -> str:
 
 def _settings(facts: Facts) -> str:
     text = json.dumps(facts.released.config.to_dict(), indent=None)
+    text = textwrap.fill(text, CODE_CHARS, break_long_words=False, break_on_hyphens=False)
     return f"## Settings\n\n{facts.released.config.describe()}\n\n```json\n{text}\n```\n"
 
 
@@ -225,5 +229,6 @@ def _signed(gain: Interval) -> str:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    """MLflow's pages leave no room between columns, so each but the first brings its own."""
+    lines = ["| " + " | &ensp;".join(line) + " |" for line in (columns, *rows)]
+    return "\n".join([lines[0], "|" + " --- |" * len(columns), *lines[1:]])

@@ -3,7 +3,7 @@
 Not here: the commands (`fourier.cli`).
 """
 
-NAMED = ("deam", "gtzan")
+from fourier.corpora import KINDS
 
 
 def sweep_command(task: str) -> str:
@@ -12,8 +12,8 @@ def sweep_command(task: str) -> str:
     Args:
         task: ``deam``, ``gtzan``, or the kind of a labelled folder.
     """
-    named = task in NAMED
-    return f"`python experiments/sweep_{task}.py`" if named else "`fourier sweep --data DIR`"
+    folder = task in KINDS
+    return "`fourier sweep --data DIR`" if folder else f"`python experiments/sweep_{task}.py`"
 
 
 def promote_command(name: str) -> str:
@@ -23,4 +23,5 @@ def promote_command(name: str) -> str:
         name: a task, or a registered model such as ``fourier-gtzan-demo``.
     """
     task = name.removeprefix("fourier-").removesuffix("-demo")
-    return f"`fourier promote {task}`" if task in NAMED else "`fourier promote --data DIR`"
+    named = task in ("deam", "gtzan")
+    return f"`fourier promote {task}`" if named else "`fourier promote --data DIR`"

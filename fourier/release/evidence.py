@@ -24,7 +24,7 @@ from fourier.release.confirm import (
 from fourier.release.heldout import HeldOut
 from fourier.release.pictures import draw_confirmation, draw_test
 from fourier.release.statistics import Comparison, Interval
-from fourier.search.trial import curve_points, write_artifacts
+from fourier.search.trial import best_points, curve_points, write_artifacts
 from fourier.tracking import TrackedRun
 from fourier.training import Experiment
 
@@ -37,8 +37,8 @@ def log_curves(run: TrackedRun, released: Attempt) -> None:
     run.log_params(released.config.to_flat())
     for epoch, metrics in enumerate(result.history):
         run.log(curve_points(metrics), step=epoch)
-    best = {f"best/{name}": value for name, value in result.metrics.items()}
-    run.log(best | {"best/epoch": result.best_epoch, "time/seconds": result.seconds})
+    best = best_points(result.metrics) | {"best/epoch": result.best_epoch}
+    run.log(best | {"time/seconds": result.seconds})
     run.flush()
 
 

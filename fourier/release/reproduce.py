@@ -17,12 +17,12 @@ from fourier.errors import ReleaseError
 from fourier.release.plan import require_corpus
 from fourier.release.registry import registry_errors
 from fourier.release.runs import RunConfig, read_config
+from fourier.search.trial import OF_LEARNING
 from fourier.search.watch import Watcher
 from fourier.tracking import Tracker
 from fourier.training import Experiment
 
 BEST = "best/"
-TIMES = ("epoch_seconds",)
 RELATIVE, ABSOLUTE = 1e-6, 1e-9
 """Metrics that are closer than this are the same."""
 
@@ -35,7 +35,7 @@ class StoredRun:
         id: MLflow's.
         config: what was trained, on what.
         metrics: of its best epoch, by plain names, the epoch itself as ``epoch``.
-        epochs: how many ran.
+        epochs: how many ran, over all folds.
         device: where it was trained; empty if that is not known.
     """
 
@@ -85,10 +85,13 @@ def find_run(tracker: Tracker, run_id: str) -> StoredRun:
     with registry_errors(tracker, f"run {run_id} cannot be read"):
         data = tracker.client.get_run(run_id).data
         epochs = len(tracker.client.get_metric_history(run_id, "val/objective"))
+        epochs *= int(
+            data.metrics.get("folds", 1)
+        )  # a trial may have been given up before the last
     metrics = {
         name.removeprefix(BEST): value
         for name, value in data.metrics.items()
-        if name.startswith(BEST) and name.removeprefix(BEST) not in TIMES
+        if name.startswith(BEST) and name.removeprefix(BEST) not in OF_LEARNING
     }
     if not metrics or not epochs:
         raise ReleaseError(f"run {run_id} has no result to compare with; name a finished trial")
@@ -119,6 +122,7 @@ def open_experiment_of(
         objective=config.objective,
         cache=cache,
         device=device,
+        folds=config.folds,
         jobs=jobs,
         stage=watcher.stage,
         allow_leaks=allow_leaks,
@@ -141,6 +145,6 @@ def reproduce(stored: StoredRun, experiment: Experiment, watcher: Watcher) -> Re
 
     watcher.trial_begins(0, trial)
     result = experiment.run(trial, report)
-    again = {name: value for name, value in result.metrics.items() if name not in TIMES}
+    again = {name: value for name, value in result.metrics.items() if name not in OF_LEARNING}
     again["epoch"] = float(result.best_epoch)
     return Reproduction(stored.metrics, again, stored.device, str(experiment.store.device))

@@ -25,17 +25,21 @@ class RunConfig:
         task: ``deam``, ``gtzan``, or the kind of a labelled folder.
         corpus: name of the corpus.
         corpus_digest: its identity.
+        clip_seconds: length of its clips; None in runs that did not say it yet.
         protocol: how tracks were split.
         objective: the metric that the best epoch was chosen by.
         trial: what was trained.
+        folds: on how many folds; 0 for the protocol's own parts.
     """
 
     task: str
     corpus: str
     corpus_digest: str
+    clip_seconds: float | None
     protocol: str
     objective: str
     trial: TrialConfig
+    folds: int = 0
 
 
 def read_config(tracker: Tracker, run_id: str) -> RunConfig:
@@ -64,7 +68,9 @@ def _parse(data: dict[str, Any]) -> RunConfig:
         task=str(data["task"]),
         corpus=str(data["corpus"]["name"]),
         corpus_digest=str(data["corpus"]["digest"]),
+        clip_seconds=data["corpus"].get("clip_seconds"),
         protocol=str(data["protocol"]),
         objective=str(data["objective"]),
         trial=TrialConfig.from_dict(data["trial"]),
+        folds=int(data.get("folds", 0)),
     )

@@ -18,7 +18,6 @@ from torch.nn import functional
 from fourier.features.spectrogram import Spectrogram
 from fourier.release.export import quantize
 
-FRAMES_AT_ONCE = 128  # few, so that the float64 frames stay in a processor's cache
 MOST_SHIFT_SECONDS = 0.025
 
 
@@ -161,9 +160,8 @@ class _Apart:
 
     def __call__(self, tape: _Tape, starts: list[int]) -> Tensor:
         clips = tape.cut(starts, 0, self.grid.samples)
-        n_fft, hop = self.spectrogram.config.n_fft, self.spectrogram.config.hop_length
-        frames = functional.pad(clips, (n_fft // 2, n_fft // 2)).unfold(-1, n_fft, hop)
-        return self.spectrogram.picture(_power(self.spectrogram, frames))
+        frames = self.spectrogram.cut(clips)
+        return self.spectrogram.picture(self.spectrogram.band_power_in_blocks(frames))
 
 
 class _Shared:
@@ -210,7 +208,8 @@ class _Shared:
         first = begin * self.hop - self.before - tape.begin
         samples = tape.samples[first : first + (end - begin - 1) * self.hop + self.n_fft]
         frames = samples.unfold(-1, self.n_fft, self.hop)[None]
-        self.power = torch.cat([self.power, _power(self.spectrogram, frames)[0]], dim=1)
+        more = self.spectrogram.band_power_in_blocks(frames)[0]
+        self.power = torch.cat([self.power, more], dim=1)
 
     def _outer_power(self, tape: _Tape, starts: list[int], begin: int, end: int) -> Tensor:
         """Frames that reach beyond their clip, where they see silence."""
@@ -220,7 +219,7 @@ class _Shared:
         right = left + (end - begin - 1) * self.hop + self.n_fft
         clips = tape.cut(starts, max(0, left), min(right, self.grid.samples))
         clips = functional.pad(clips, (max(0, -left), max(0, right - self.grid.samples)))
-        return _power(self.spectrogram, clips.unfold(-1, self.n_fft, self.hop))
+        return self.spectrogram.band_power_in_blocks(clips.unfold(-1, self.n_fft, self.hop))
 
 
 def _inner_frames(spectrogram: Spectrogram, samples: int) -> tuple[int, int]:
@@ -228,15 +227,3 @@ def _inner_frames(spectrogram: Spectrogram, samples: int) -> tuple[int, int]:
     n_fft, hop = spectrogram.config.n_fft, spectrogram.config.hop_length
     before = n_fft // 2
     return -(-before // hop), (samples - n_fft + before) // hop + 1
-
-
-def _power(spectrogram: Spectrogram, frames: Tensor) -> Tensor:
-    """[clips, frames, n_fft] to [clips, n_mels, frames], a few frames at a time."""
-    clips, many = frames.shape[:2]
-    power = torch.empty(clips, spectrogram.config.n_mels, many)
-    clips_at_once = max(1, FRAMES_AT_ONCE // many)
-    for clip in range(0, clips, clips_at_once):
-        for first in range(0, many, FRAMES_AT_ONCE):
-            some = np.s_[clip : clip + clips_at_once, first : first + FRAMES_AT_ONCE]
-            power[some[0], :, some[1]] = spectrogram.band_power(frames[some])
-    return power

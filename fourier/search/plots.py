@@ -4,6 +4,7 @@ One page, because each plot alone would carry the 4 MB of plotly once more.
 """
 
 import contextlib
+import html
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from optuna.trial import TrialState
 
 ENOUGH_TRIALS = 4
 """Fewer finished trials have nothing to compare."""
+BAR_PIXELS = 18
+"""Room for one parameter's importance and its name."""
 
 
 def importances(study: optuna.Study) -> dict[str, float]:
@@ -28,12 +31,11 @@ def importances(study: optuna.Study) -> dict[str, float]:
         return dict(optuna.importance.get_param_importances(study))
 
 
-def write_plots(study: optuna.Study, objective: str, path: Path) -> bool:
+def write_plots(study: optuna.Study, path: Path) -> bool:
     """Write history, importances, parallel coordinates and slices as one HTML page.
 
     Args:
         study: the study.
-        objective: what its value is called.
         path: the file to write.
 
     Returns:
@@ -47,20 +49,23 @@ def write_plots(study: optuna.Study, objective: str, path: Path) -> bool:
     chosen = important[:6]
     with _quiet():
         figures = {
-            "History": visualization.plot_optimization_history(study, target_name=objective),
-            "What mattered": visualization.plot_param_importances(study, target_name=objective),
+            "History": visualization.plot_optimization_history(study, target_name="objective"),
+            "What mattered": visualization.plot_param_importances(study, target_name="objective"),
             "Settings together": visualization.plot_parallel_coordinate(
-                study, params=chosen, target_name=objective
+                study, params=chosen, target_name="objective"
             ),
             "One setting at a time": visualization.plot_slice(
-                study, params=chosen, target_name=objective
+                study, params=chosen, target_name="objective"
             ),
         }
     sections = []
     for i, (title, figure) in enumerate(figures.items()):
         figure.update_layout(title=title, template="plotly_white")
+        if title == "What mattered":  # every name is shown, however many there are
+            figure.update_layout(height=200 + BAR_PIXELS * len(important))
+            figure.update_yaxes(dtick=1)
         sections.append(figure.to_html(full_html=False, include_plotlyjs=i == 0))
-    head = f'<!doctype html><meta charset="utf-8"><title>{objective}</title>'
+    head = f'<!doctype html><meta charset="utf-8"><title>{html.escape(study.study_name)}</title>'
     path.write_text(head + "\n".join(sections), encoding="utf-8")
     return True
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import fourier
-from fourier.config import SpectrogramConfig
+from fourier.config import SpectrogramConfig, TrialConfig
 from fourier.corpora import PROTOCOLS
 from fourier.errors import StudyError
 from fourier.search.study import Claim, SharedStudy
@@ -91,6 +91,7 @@ class StudyRecord:
         """Save how people want to see this study in MLflow's UI, and return the link."""
         task = self.experiment.task
         metrics = dict.fromkeys(("objective", task.objective, *task.display))
+        spread = [f"metrics.`std/{task.objective}`"] if self.experiment.folds else []
         params = ("model.name", "spectrogram.n_mels", "spectrogram.fmax", "spectrogram.reference")
         return save_view(
             self.tracker,
@@ -99,13 +100,14 @@ class StudyRecord:
             parent=self.parent.id,
             columns=[
                 *(f"metrics.`best/{name}`" for name in metrics),
+                *spread,
                 *(f"params.`{name}`" for name in (*params, "training.lr")),
             ],
             ascending=self.shared.setting.direction == "minimize",
         )
 
-    def open_trial(self, claim: Claim) -> TrackedRun:
-        """Make the run of a claimed trial."""
+    def open_trial(self, claim: Claim, config: TrialConfig | None) -> TrackedRun:
+        """Make the run of a claimed trial; without a configuration if none could be drawn."""
         number = claim.trial.number
         tags = {
             "fourier.kind": "trial",
@@ -113,7 +115,12 @@ class StudyRecord:
             "fourier.slot": str(claim.slot),
             "fourier.state": "running",
         }
-        return self._child(f"trial {number:04d}", tags)
+        if config is not None:
+            tags["fourier.digest"] = config.digest
+        run = self._child(f"trial {number:04d}", tags)
+        if config is not None:
+            run.log_params(config.to_flat())
+        return run
 
     def open_promotion(self, tags: Mapping[str, str]) -> TrackedRun:
         """Make the run of a promotion, beside the trials that it chose from."""
@@ -224,6 +231,8 @@ def _study_tags(shared: SharedStudy, experiment: Experiment) -> dict[str, str]:
         "fourier.device": str(experiment.store.device),
         "fourier.leaks": str(len(experiment.leaks)),
     }
+    if experiment.folds:
+        tags["fourier.folds"] = str(experiment.folds)
     if protocol.leaky:
         tags["fourier.leaky"] = "true"
     if experiment.corpus.is_demo:

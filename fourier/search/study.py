@@ -8,24 +8,21 @@ So N trials, interrupted anywhere, equal N that were left alone, as long as one 
 Optuna's own numbers only ever grow, so the trial that takes over a slot has a new one.
 """
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import optuna
 from filelock import FileLock
-from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fourier.digest import digest_of
 from fourier.errors import StudyError
 from fourier.search import owner
+from fourier.search.pruner import PrunerName, make_pruner
+from fourier.search.sampler import SamplerName, fix_parameters, make_sampler
 from fourier.search.storage import study_lock
-
-SamplerName = Literal["tpe", "random"]
-PrunerName = Literal["median", "hyperband", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +38,7 @@ class Setting:
         direction: ``maximize`` or ``minimize``.
         epochs: epochs of a trial at most.
         seed: of the whole study.
+        folds: how many each trial trains on; 0 for one split.
     """
 
     task: str
@@ -51,6 +49,7 @@ class Setting:
     direction: Literal["minimize", "maximize"]
     epochs: int
     seed: int
+    folds: int = 0
 
     def seed_of(self, slot: int) -> int:
         """The seed of everything random in the trial at this slot, 31 bits."""
@@ -108,7 +107,7 @@ class SharedStudy:
     def claim(self, total: int) -> Claim | None:
         """Take the lowest free slot below ``total``; None when there is none."""
         with self.lock:
-            taken = {slot_of(trial) for trial in self.trials}
+            taken = {slot_of(t) for t in self.study.get_trials(deepcopy=False) if _counts(t)}
             slot = next(i for i in range(len(taken) + 1) if i not in taken)
             if slot >= total:
                 return None
@@ -159,13 +158,14 @@ def open_study(
             storage=storage,
             study_name=name,
             direction=setting.direction,
-            pruner=make_pruner(pruner, setting.epochs),
+            pruner=make_pruner(pruner, setting.epochs, setting.folds),
             load_if_exists=True,
         )
         wanted = setting.__dict__
         if is_new or "setting" not in study.user_attrs:
             study.set_user_attr("setting", dict(wanted))
-    _require_same(name, study.user_attrs["setting"], wanted)
+    # By way of `Setting`, because older studies do not say what was not there to be chosen.
+    _require_same(name, Setting(**study.user_attrs["setting"]).__dict__, wanted)
     return SharedStudy(name, study, setting, is_new, first, sampler, lock)
 
 
@@ -196,42 +196,6 @@ def list_studies(storage: BaseStorage) -> dict[str, Setting]:
         for summary in optuna.get_all_study_summaries(storage, include_best_trial=False)
         if "setting" in summary.user_attrs
     }
-
-
-def make_sampler(name: SamplerName, seed: int) -> optuna.samplers.BaseSampler:
-    """The sampler of one trial: TPE over groups of parameters that occur together, or random."""
-    if name == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # `group`
-        return optuna.samplers.TPESampler(seed=seed, group=True, multivariate=True)
-
-
-def fix_parameters(
-    parameters: Mapping[str, Any], sampler: optuna.samplers.BaseSampler
-) -> optuna.samplers.BaseSampler:
-    """A sampler that gives these parameters their values and draws only others."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return optuna.samplers.PartialFixedSampler(dict(parameters), sampler)
-
-
-def make_pruner(name: PrunerName, epochs: int) -> optuna.pruners.BasePruner:
-    """The pruner of a study whose trials last at most this many epochs.
-
-    A perceptron is soon as good as it gets, a convolutional network begins slowly; so nothing is
-    pruned in the first third of its epochs, nor among the first ten trials.
-    """
-    makers: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
-        "median": lambda: optuna.pruners.MedianPruner(
-            n_startup_trials=10, n_warmup_steps=max(1, epochs // 3)
-        ),
-        "hyperband": lambda: optuna.pruners.HyperbandPruner(
-            min_resource=max(1, epochs // 9), max_resource=epochs
-        ),
-        "none": optuna.pruners.NopPruner,
-    }
-    return makers[name]()
 
 
 def slot_of(trial: FrozenTrial) -> int:

@@ -17,17 +17,12 @@ from fourier.config import TrialConfig
 from fourier.corpora import Corpus
 from fourier.errors import ConfigError
 from fourier.search.plots import write_plots
+from fourier.search.pruner import PrunerName
 from fourier.search.record import StudyRecord
+from fourier.search.sampler import SamplerName
 from fourier.search.storage import open_storage, study_lock
-from fourier.search.study import (
-    PrunerName,
-    SamplerName,
-    Setting,
-    SharedStudy,
-    open_study,
-    slot_of,
-)
-from fourier.search.trial import Suggest, TrialRunner
+from fourier.search.study import Setting, SharedStudy, open_study, slot_of
+from fourier.search.trial import Suggest, TrialRunner, best_points
 from fourier.search.watch import Outcome, State, Watcher
 from fourier.tracking import Tracker
 from fourier.training.experiment import Experiment
@@ -122,6 +117,7 @@ class Sweep:
             direction=experiment.task.direction,
             epochs=plan.epochs,
             seed=plan.seed,
+            folds=experiment.folds,
         )
         try:
             start = space.start()
@@ -180,19 +176,19 @@ class Sweep:
 
     def finish(self) -> None:
         """Write the table, the plots and the best values to the study's run, and end it."""
-        study, objective = self.shared.study, self.experiment.task.objective
+        study = self.shared.study
         with tempfile.TemporaryDirectory() as name, self.shared.lock:
             folder = Path(name)
             results_table(self.shared).to_csv(folder / "trials.csv", index=False)
             baselines = pd.DataFrame(list(self.baselines.values()), index=list(self.baselines))
             baselines.to_csv(folder / "baselines.csv", index_label="baseline")
-            write_plots(study, objective, folder / "study.html")
+            write_plots(study, folder / "study.html")
             best = best_trials(self.shared, 1)
             metrics = {"trials": float(len(self.shared.finished))}
             tags = {}
             if best:
                 metrics["best/objective"] = best[0].value or 0.0
-                metrics |= {f"best/{k}": v for k, v in best[0].user_attrs["metrics"].items()}
+                metrics |= best_points(best[0].user_attrs["metrics"])
                 tags["fourier.best_trial"] = str(best[0].number)
                 tags["fourier.best_run"] = str(best[0].user_attrs["run_id"])
             self.record.sum_up(folder, metrics, tags)

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import pandas as pd
 from optuna.trial import TrialState
 
 from fourier.config import TrialConfig
 from fourier.errors import FourierError, StudyError
+from fourier.search.folded import FoldReporter, fold_metrics
 from fourier.search.record import StudyRecord
 from fourier.search.study import Claim, SharedStudy
 from fourier.search.watch import Outcome, State, Watcher
@@ -28,6 +30,9 @@ from fourier.training import Result
 from fourier.training.experiment import Experiment
 
 Suggest = Callable[[optuna.Trial], TrialConfig]
+
+OF_LEARNING = {"train_loss": "train/loss", "lr": "train/lr", "epoch_seconds": "time/epoch_seconds"}
+"""What `fourier.training.fit` measures besides the task's metrics, and its curves' names."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,10 +61,13 @@ class TrialRunner:
         not count, its slot is free again, and the error goes on to the caller.
         """
         started = time.monotonic()
-        run = self.record.open_trial(claim)
+        config = self._try_to_draw(claim)
+        run = self.record.open_trial(claim, config if isinstance(config, TrialConfig) else None)
         claim.trial.set_user_attr("run_id", run.id)
         try:
-            outcome = self._learn(claim, run)
+            if isinstance(config, Exception):
+                raise config
+            outcome = self._learn(claim, run, config)
         except (FourierError, KeyboardInterrupt, SystemExit) as error:
             self.shared.bury(claim.trial, f"interrupted ({type(error).__name__})")
             run.set_tags({"fourier.state": "interrupted"})
@@ -83,23 +91,27 @@ class TrialRunner:
                 f"the search space is not the one that study {name!r} was begun with ({error}); "
                 "name another with --study"
             ) from error
-        training = dataclasses.replace(
-            config.training, epochs=self.shared.setting.epochs, seed=claim.seed
-        )
+        setting = self.shared.setting
+        training = dataclasses.replace(config.training, epochs=setting.epochs, seed=claim.seed)
+        if setting.folds:  # the held-out clips end nothing, and the configuration says so
+            training = dataclasses.replace(training, patience=0)
         return dataclasses.replace(config, training=training)
 
-    def _learn(self, claim: Claim, run: TrackedRun) -> Outcome:
-        config = self.draw(claim)
+    def _try_to_draw(self, claim: Claim) -> TrialConfig | Exception:
+        """Drawn before there is a run, so that the run begins with it; what fails belongs in it."""
+        try:
+            return self.draw(claim)
+        except Exception as error:  # noqa: BLE001  raised again as soon as there is a run
+            return error
+
+    def _learn(self, claim: Claim, run: TrackedRun, config: TrialConfig) -> Outcome:
         self.watcher.trial_begins(claim.slot, config)
         claim.trial.set_user_attr("config", config.to_dict())
-        run.log_params(config.to_flat())
-        run.set_tags({"fourier.digest": config.digest})
-        reporter = _Reporter(self, claim, run, config.training.epochs)
-        result = self.experiment.run(config, reporter)
-        state: State = "pruned" if reporter.pruned else "complete"
+        result, pruned = self._train(claim, run, config)
+        state: State = "pruned" if pruned else "complete"
         self._write(claim, run, config, result, state)
         claim.trial.set_user_attr("metrics", result.metrics)
-        if reporter.pruned:
+        if pruned:
             self.shared.study.tell(claim.trial, state=TrialState.PRUNED)
         else:
             self.shared.study.tell(claim.trial, result.metrics["objective"])
@@ -112,6 +124,17 @@ class TrialRunner:
             metrics=result.metrics,
             config=config,
         )
+
+    def _train(self, claim: Claim, run: TrackedRun, config: TrialConfig) -> tuple[Result, bool]:
+        """Once or fold by fold, and whether it was given up."""
+        epochs = config.training.epochs
+        if not self.experiment.folds:
+            reporter = _Reporter(self, claim, run, epochs)
+            return self.experiment.run(config, reporter), reporter.pruned
+        by_fold = FoldReporter(self, claim, run, epochs)
+        result = self.experiment.run(config, by_fold, by_fold.judge)
+        by_fold.close(result)
+        return result, by_fold.pruned
 
     def _fail(self, claim: Claim, run: TrackedRun, error: Exception) -> Outcome:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -129,13 +152,15 @@ class TrialRunner:
         self, claim: Claim, run: TrackedRun, config: TrialConfig, result: Result, state: State
     ) -> None:
         """Everything that the run shall hold besides its curves."""
-        best = {f"best/{name}": value for name, value in result.metrics.items()}
+        best = best_points(result.metrics) | fold_metrics(result, self.experiment.task)
         run.log(best | {"best/epoch": result.best_epoch, "time/seconds": result.seconds})
+        for epoch, metrics in enumerate(result.history if result.folds else []):
+            run.log(curve_points(metrics), step=epoch)
         with tempfile.TemporaryDirectory() as folder:
             title = f"trial {claim.trial.number:04d}   {config.describe()}"
             write_artifacts(Path(folder), title, self.experiment, config, result)
             run.log_folder(Path(folder))
-        run.set_tags({"fourier.state": state})
+        run.flush({"fourier.state": state})
 
 
 class _Reporter:
@@ -145,9 +170,13 @@ class _Reporter:
         self.runner, self.claim, self.run, self.epochs = runner, claim, run, epochs
         self.pruned = False
         self.best: float | None = None
+        task = runner.experiment.task
+        # A point of a curve costs MLflow as much as a line of a table; history.csv has the others.
+        self.curves = {*OF_LEARNING, "objective", task.objective, *task.display}
 
     def __call__(self, epoch: int, metrics: Mapping[str, float]) -> bool:
-        self.run.log(curve_points(metrics), step=epoch)
+        shown = {name: value for name, value in metrics.items() if name in self.curves}
+        self.run.log(curve_points(shown), step=epoch)
         self.runner.watcher.epoch_ends(self.claim.slot, epoch, self.epochs, metrics)
         better = max if self.runner.shared.setting.direction == "maximize" else min
         value = metrics["objective"]
@@ -160,22 +189,31 @@ class _Reporter:
 
 def curve_points(metrics: Mapping[str, float]) -> dict[str, float]:
     """One epoch's metrics under the names that users see: ``train/loss``, ``val/ccc``, …."""
-    names = {"train_loss": "train/loss", "lr": "train/lr", "epoch_seconds": "time/epoch_seconds"}
-    return {names.get(name, f"val/{name}"): value for name, value in metrics.items()}
+    return {OF_LEARNING.get(name, f"val/{name}"): value for name, value in metrics.items()}
+
+
+def best_points(metrics: Mapping[str, float]) -> dict[str, float]:
+    """What a training came to, under the names that users see: ``best/ccc``, ``best/rmse``."""
+    return {f"best/{k}": value for k, value in metrics.items() if k not in OF_LEARNING}
 
 
 def write_artifacts(
     folder: Path, title: str, experiment: Experiment, config: TrialConfig, result: Result
 ) -> None:
-    """Write ``config.json``, weights, predictions and the picture of one training."""
+    """Write ``config.json``, weights, predictions, metrics of all epochs and the picture.
+
+    Several folds have no weights worth keeping: they are as many networks, and a promotion trains
+    its own. Their picture shows mean curves, and all folds' predictions.
+    """
     from safetensors.torch import save_file
 
     description: dict[str, Any] = experiment.describe() | {"trial": config.to_dict()}
     (folder / "config.json").write_text(json.dumps(description, indent=2) + "\n")
-    save_file(result.state, folder / "weights.safetensors")
+    if result.state:
+        save_file(result.state, folder / "weights.safetensors")
     experiment.predictions(result).to_csv(folder / "predictions.csv", index=False)
-    valid = (experiment.parts == "valid").to_numpy()
-    truth = experiment.clips.loc[valid, list(experiment.corpus.targets)].to_numpy()
+    pd.DataFrame(result.history).to_csv(folder / "history.csv", index_label="epoch")
+    truth = experiment.clips.iloc[result.rows][list(experiment.corpus.targets)].to_numpy()
     draw_trial(
         folder / "trial.png",
         title=title,

@@ -1,7 +1,7 @@
 """What happened, in MLflow: runs, their pictures and the links to them."""
 
 from fourier.tracking.lines import Line, Panel, draw_lines
-from fourier.tracking.links import save_view
+from fourier.tracking.links import save_view, version_link
 from fourier.tracking.pictures import draw_trial
 from fourier.tracking.runs import TrackedRun, Tracker, require_answer, without_password
 
@@ -14,5 +14,6 @@ __all__ = [
     "draw_trial",
     "require_answer",
     "save_view",
+    "version_link",
     "without_password",
 ]

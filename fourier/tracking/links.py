@@ -1,4 +1,4 @@
-"""A saved view of a study in MLflow's UI, and the link that opens it.
+"""A saved view of a study in MLflow's UI, and the links that open it or a registered model.
 
 MLflow 3.17 opens on pages for language models, hides child runs under their parent and shows no
 metric columns until asked, and the address can carry the sorting but not the columns. What can is
@@ -10,7 +10,7 @@ import json
 import time
 import zlib
 from collections.abc import Sequence
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fourier.digest import digest_of
 from fourier.tracking.runs import Tracker
@@ -73,6 +73,12 @@ def save_view(
         "compareRunsMode": "TABLE",
     }
     return f"{ui_address(tracker)}/#/experiments/{experiment}/runs?{urlencode(query)}"
+
+
+def version_link(tracker: Tracker, model: str, number: int) -> str:
+    """The link that opens a registered version with its description in MLflow's UI."""
+    page = f"{quote(model, safe='')}/versions/{number}"
+    return f"{ui_address(tracker)}/#/models/{page}?workflowType=machine_learning"
 
 
 def ui_address(tracker: Tracker) -> str:

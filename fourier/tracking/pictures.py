@@ -18,6 +18,9 @@ TRAIN = "#9aa5b1"
 VALID = "#1f6feb"
 MARK = "#d1495b"
 
+PANEL_INCHES, HEIGHT_INCHES, TOP_INCHES = 4.6, 4.4, 0.35
+"""Laid out by hand: Matplotlib draws everything twice to find out what fits."""
+
 
 def draw_trial(
     path: Path,
@@ -46,17 +49,25 @@ def draw_trial(
     from matplotlib.figure import Figure
 
     panels = 2 if classes else 1 + len(targets)
-    figure = Figure(figsize=(4.6 * panels, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=11, color=INK)
-    axes = figure.subplots(1, panels)
-    draw_curves(axes[0], history, objective)
+    width = panels * PANEL_INCHES
+    figure = Figure(figsize=(width, HEIGHT_INCHES), dpi=80)
+    canvas = FigureCanvasAgg(figure)
+    figure.text(0.5, 1 - 0.22 / HEIGHT_INCHES, title, ha="center", fontsize=11, color=INK)
+
+    def panel(place: int, left: float, bottom: float, right: float) -> "Axes":
+        """Axes with these inches around them, in the panel at this place."""
+        size = (PANEL_INCHES - left - right, HEIGHT_INCHES - bottom - TOP_INCHES)
+        x, y = (place * PANEL_INCHES + left) / width, bottom / HEIGHT_INCHES
+        return figure.add_axes((x, y, size[0] / width, size[1] / HEIGHT_INCHES))
+
+    draw_curves(panel(0, 0.6, 0.5, 0.75), history, objective)
     if classes:
-        draw_confusion(axes[1], predictions.argmax(axis=1), truth, classes)
+        chosen = predictions.argmax(axis=1)
+        draw_confusion(panel(1, 0.95, 0.95, 0.1), chosen, truth, classes)
     else:
         for i, name in enumerate(targets):
-            draw_scatter(axes[1 + i], predictions[:, i], truth[:, i], name)
-    figure.savefig(path, dpi=80)
+            draw_scatter(panel(1 + i, 0.75, 0.5, 0.1), predictions[:, i], truth[:, i], name)
+    canvas.print_png(path)  # type: ignore[no-untyped-call]
 
 
 def draw_curves(axes: "Axes", history: Sequence[Mapping[str, float]], objective: str) -> None:
@@ -79,6 +90,7 @@ def draw_scatter(axes: "Axes", predicted: np.ndarray, true: np.ndarray, name: st
     """Predicted over annotated values of one dimension, with the diagonal where they agree."""
     axes.axline((0, 0), slope=1, color=TRAIN, linewidth=1)
     axes.scatter(true, predicted, s=9, alpha=0.5, color=VALID, linewidths=0)
+    axes.locator_params(nbins=6)
     span = float(np.max(np.abs(np.concatenate([true, predicted, [0.5]])))) * 1.08
     axes.set(xlim=(-span, span), ylim=(-span, span), aspect="equal")
     axes.set_xlabel(f"annotated {name}")

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import re
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from fourier.errors import TrackingError
+from fourier.tracking.database import write_ahead
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,7 +39,7 @@ def _tracking_errors(uri: str) -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         text = without_password(str(error).strip()) or type(error).__name__
         reason = text.splitlines()[0]
         raise TrackingError(
@@ -90,6 +92,8 @@ class Tracker:
         with _tracking_errors(uri), _one_at_a_time(uri):
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)
+            if uri.startswith("sqlite:"):
+                write_ahead(uri)
         return cls(uri, client)
 
     def open_experiment(self, name: str, tags: Mapping[str, str]) -> str:
@@ -119,7 +123,7 @@ class Tracker:
         """Make a run, started now, with its tags already there should the process die next."""
         with _tracking_errors(self.uri):
             run = self.client.create_run(experiment, run_name=name, tags=dict(tags))
-        return TrackedRun(self, run.info.run_id)
+        return TrackedRun(self, run.info.run_id, run.info.artifact_uri)
 
     def find_runs(self, experiment: str, tags: Mapping[str, str]) -> list["Run"]:
         """All runs of an experiment that carry these tags, oldest first."""
@@ -157,10 +161,12 @@ class TrackedRun:
     Attributes:
         tracker: the store that it is in.
         id: MLflow's run id.
+        artifact_uri: where its files go; None asks the store when there are some.
     """
 
     tracker: Tracker
     id: str
+    artifact_uri: str | None = None
     _metrics: list[Any] = field(default_factory=list)
     _written: float = field(default_factory=time.monotonic)
 
@@ -184,12 +190,16 @@ class TrackedRun:
         if time.monotonic() - self._written >= FLUSH_SECONDS:
             self.flush()
 
-    def flush(self) -> None:
-        """Write what is kept."""
+    def flush(self, tags: Mapping[str, str] | None = None) -> None:
+        """Write what is kept, and with it tags."""
+        from mlflow.entities import RunTag
+
+        entries = [RunTag(key, value) for key, value in (tags or {}).items()]
         with _tracking_errors(self.tracker.uri):
-            while self._metrics:  # MLflow takes a thousand points at a time
-                self.tracker.client.log_batch(self.id, metrics=self._metrics[:1000])
-                del self._metrics[:1000]
+            while self._metrics or entries:  # MLflow takes a thousand entries at a time
+                room = 1000 - len(entries)
+                self.tracker.client.log_batch(self.id, metrics=self._metrics[:room], tags=entries)
+                del self._metrics[:room], entries[:]
         self._written = time.monotonic()
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
@@ -202,8 +212,14 @@ class TrackedRun:
 
     def log_folder(self, folder: Path) -> None:
         """Write every file of a folder as an artifact."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
         with _tracking_errors(self.tracker.uri):
-            self.tracker.client.log_artifacts(self.id, str(folder))
+            if self.artifact_uri is None:
+                self.artifact_uri = self.tracker.client.get_run(self.id).info.artifact_uri
+            # What the client does, without reading the whole run back to learn where.
+            place = get_artifact_repository(self.artifact_uri, tracking_uri=self.tracker.uri)
+            place.log_artifacts(str(folder))  # type: ignore[no-untyped-call]
 
     def end(self, status: str = "FINISHED") -> None:
         """Write what is kept and end the run: ``FINISHED``, ``FAILED`` or ``KILLED``."""

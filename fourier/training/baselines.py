@@ -5,7 +5,7 @@ task. Not here: tuning; the linear models are fixed and deterministic.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,19 @@ def baselines(
         see each band's mean and standard deviation over time, standardised over the training
         clips.
     """
-    train, valid = split.train.cpu().numpy(), split.valid.cpu().numpy()
+    return pooled_baselines(features, targets, tracks, [split], task)
+
+
+def pooled_baselines(
+    features: Tensor,
+    targets: Tensor,
+    tracks: npt.NDArray[np.str_],
+    splits: Sequence[Split],
+    task: Task,
+) -> dict[str, dict[str, float]]:
+    """The same over several folds: each learned by itself, all held-out clips measured together."""
+    parts = [(split.train.cpu().numpy(), split.valid.cpu().numpy()) for split in splits]
+    rows = np.concatenate([valid for _, valid in parts])
     known = targets.cpu().numpy()
     regression = not task.classes
     simple, linear = (_mean, _ridge) if regression else (_majority, _logistic)
@@ -58,10 +70,12 @@ def baselines(
     results = {}
     for name, learn, seconds in zip(names, (simple, linear), (0.0, summary_seconds), strict=True):
         began = time.perf_counter()
-        predict = learn(inputs[train], known[train], task.outputs)
-        metrics = task.evaluate(
-            predict(inputs[valid]).astype(np.float32), known[valid], tracks[valid]
-        )
+        predictions = [
+            learn(inputs[train], known[train], task.outputs)(inputs[valid])
+            for train, valid in parts
+        ]
+        given = np.concatenate(predictions).astype(np.float32)
+        metrics = task.evaluate(given, known[rows], tracks[rows])
         results[name] = {**metrics, "seconds": seconds + time.perf_counter() - began}
     return results
 

@@ -7,7 +7,7 @@ recording on several sides of the split end it here, before anything is trained.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from fourier.config import SpectrogramConfig, TrialConfig
-from fourier.corpora import PROTOCOLS, Corpus, assign_parts
+from fourier.corpora import PROTOCOLS, Corpus, assign_folds, assign_parts
 from fourier.errors import LeakError
 from fourier.features.copies import Copy, find_copies
 from fourier.features.normalization import fit_normalization
@@ -25,8 +25,9 @@ from fourier.features.pcm import PcmStore, open_pcm
 from fourier.features.spectrogram import Spectrogram
 from fourier.features.store import FeatureStore
 from fourier.models import build_model
-from fourier.training.baselines import baselines
+from fourier.training.baselines import pooled_baselines
 from fourier.training.fit import Report, Result, Split, fit
+from fourier.training.folds import Judge, run_folds
 from fourier.training.leaks import Leak, find_leaks
 from fourier.training.task import Task, make_task
 
@@ -46,6 +47,9 @@ class Experiment:
         task: what is predicted, how it is measured, and which metric is optimised.
         store: features by spectrogram settings, on the device.
         copies: pairs of tracks with the same audio, wherever they stand.
+        fold_of: fold of each clip, -1 outside train and valid; None without cross-validation.
+        valid_chooses: whether the validation clips choose the epoch that is kept; they do not in
+            a fold, whose figures are the result.
     """
 
     corpus: Corpus
@@ -55,6 +59,8 @@ class Experiment:
     task: Task
     store: FeatureStore
     copies: tuple[Copy, ...] = ()
+    fold_of: pd.Series | None = None
+    valid_chooses: bool = True
 
     @classmethod
     def open(
@@ -65,6 +71,7 @@ class Experiment:
         objective: str | None,
         cache: Path,
         device: torch.device,
+        folds: int = 0,
         jobs: int = -1,
         stage: Stage | None = None,
         allow_leaks: bool = False,
@@ -77,13 +84,15 @@ class Experiment:
             objective: the metric to optimise; None is the task's own.
             cache: folder for decoded audio and features.
             device: where features live and networks train.
+            folds: train on this many folds of the clips outside the test part; 0 for the
+                protocol's own training and validation parts.
             jobs: processes that decode; -1 for all cores.
             stage: called with the name of each long stage, gives what its progress is told.
             allow_leaks: go on although copies of one recording stand on several sides. A protocol
                 that leaks by itself is not stopped either way.
 
         Raises:
-            CorpusError: nothing can be decoded, or a part that is needed is empty.
+            CorpusError: nothing can be decoded, or a part or fold that is needed is empty.
             LeakError: copies stand on several sides.
             CacheError: the cache cannot be written.
         """
@@ -91,9 +100,10 @@ class Experiment:
         stage = stage or _untold
         pcm = open_pcm(corpus, cache, jobs=jobs, progress=stage("decoding"))
         parts = assign_parts(corpus, pcm.clips, protocol)
+        fold_of = assign_folds(corpus, pcm.clips, protocol, folds) if folds else None
         copies = find_copies(pcm, stage("looking for copies"))
         store = FeatureStore(pcm, cache, device)
-        experiment = cls(corpus, pcm, protocol, parts, task, store, copies)
+        experiment = cls(corpus, pcm, protocol, parts, task, store, copies, fold_of)
         if experiment.leaks and not allow_leaks and not PROTOCOLS[protocol].leaky:
             raise LeakError(_leak_message(experiment))
         return experiment
@@ -104,6 +114,25 @@ class Experiment:
         clips: pd.DataFrame = self.pcm.clips
         return clips
 
+    @property
+    def folds(self) -> int:
+        """How many folds there are; 0 without cross-validation."""
+        return 0 if self.fold_of is None else int(self.fold_of.max()) + 1
+
+    def fold(self, number: int) -> "Experiment":
+        """One fold by itself: its clips are held out and choose nothing, the others are learned."""
+        return self._each_fold[number]
+
+    @cached_property
+    def _each_fold(self) -> "list[Experiment]":
+        if self.fold_of is None:
+            return []
+        of, each = self.fold_of.to_numpy(), []
+        for number in range(self.folds):
+            parts = self.parts.mask(of >= 0, "train").mask(of == number, "valid")
+            each.append(replace(self, parts=parts, fold_of=None, valid_chooses=False))
+        return each
+
     @cached_property
     def split(self) -> Split:
         """Rows of the training and of the validation clips, on the device."""
@@ -112,7 +141,7 @@ class Experiment:
             part: torch.from_numpy(np.flatnonzero(self.parts == part)).to(device)
             for part in ("train", "valid")
         }
-        return Split(train=rows["train"], valid=rows["valid"])
+        return Split(rows["train"], rows["valid"], self.valid_chooses)
 
     @cached_property
     def targets(self) -> torch.Tensor:
@@ -132,21 +161,31 @@ class Experiment:
 
     @cached_property
     def leaks(self) -> tuple[Leak, ...]:
-        """The copies whose tracks stand on different sides of the split."""
-        return find_leaks(self.copies, self.clips["track"], self.parts)
+        """The copies whose tracks stand on different sides of the split, or in different folds."""
+        sides = self.parts
+        if self.fold_of is not None:
+            folds = "fold " + self.fold_of.astype(str)
+            sides = sides.mask(self.fold_of >= 0, folds)
+        return find_leaks(self.copies, self.clips["track"], sides)
 
-    def run(self, config: TrialConfig, report: Report | None = None) -> Result:
-        """Train one configuration and measure it on the validation clips.
+    def run(
+        self, config: TrialConfig, report: Report | None = None, judge: Judge | None = None
+    ) -> Result:
+        """Train one configuration and measure it on the validation clips, or fold by fold.
 
         Args:
             config: what to train.
-            report: called after each epoch; may stop the training.
+            report: called after each epoch; may stop the training. Epochs count on over folds.
+            judge: called after each fold; may stop there.
 
         Raises:
             ValueError: the configuration does not fit this corpus (``fmax`` above half its sample
                 rate, a loss of another task).
             TrainingDiverged: the loss became infinite or not a number.
+            CacheError: the features cannot be read or written.
         """
+        if self.folds:
+            return run_folds(self, config, report, judge)
         features = self.store.get(config.spectrogram)
 
         def build() -> nn.Module:
@@ -159,7 +198,7 @@ class Experiment:
             )
             return nn.Sequential(normalization, network)
 
-        return fit(
+        result = fit(
             build,
             features,
             self.targets,
@@ -169,15 +208,21 @@ class Experiment:
             self.task,
             report,
         )
+        self.store.settle()
+        return result
 
     def describe(self) -> dict[str, object]:
         """What a run's ``config.json`` says besides the trial, as plain data."""
         return {
             "task": self.task.name,
-            "corpus": {"name": self.corpus.name, "digest": self.corpus.digest},
+            "corpus": {
+                "name": self.corpus.name,
+                "digest": self.corpus.digest,
+                "clip_seconds": self.corpus.clip_seconds,
+            },
             "protocol": self.protocol,
             "objective": self.task.objective,
-        }
+        } | ({"folds": self.folds} if self.folds else {})
 
     def describe_leaks(self) -> dict[str, object]:
         """What a run's ``leaks.json`` says, as plain data."""
@@ -197,12 +242,14 @@ class Experiment:
     def baselines(self, spectrogram: SpectrogramConfig) -> dict[str, dict[str, float]]:
         """What a network must beat on the validation clips, by the name of the method."""
         features = self.store.get(spectrogram)
-        return baselines(features, self.targets, self.tracks, self.split, self.task)
+        each = [fold.split for fold in self._each_fold] or [self.split]
+        return pooled_baselines(features, self.targets, self.tracks, each, self.task)
 
     def predictions(self, result: Result) -> pd.DataFrame:
         """A trial's predictions on the validation clips beside the truth, one row for each clip."""
-        valid = (self.parts == "valid").to_numpy()
-        frame = self.clips.loc[valid, ["track", "start", *self.corpus.targets]]
+        frame = self.clips.iloc[result.rows][["track", "start", *self.corpus.targets]]
+        if self.fold_of is not None:
+            frame.insert(2, "fold", self.fold_of.iloc[result.rows])
         frame = frame.reset_index(drop=True)
         if not self.corpus.classes:
             names = [f"predicted_{name}" for name in self.corpus.targets]

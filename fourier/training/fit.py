@@ -8,7 +8,7 @@ the number of threads.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -39,10 +39,15 @@ class Split:
     Attributes:
         train: row numbers, int64 [n], on any device.
         valid: row numbers, int64 [n], on any device.
+        valid_chooses: whether the held-out clips choose the epoch that is kept and stop the
+            training early, as a validation part does. Figures on clips that chose are flattered,
+            so where they are the result, as in cross-validation, the clips choose nothing: every
+            epoch runs, and the last is kept.
     """
 
     train: Tensor
     valid: Tensor
+    valid_chooses: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +55,18 @@ class Result:
     """What a training came to.
 
     Attributes:
-        metrics: of the best epoch: the task's, ``objective``, ``train_loss`` (mean over clips, as
-            augmented), ``lr`` (of the epoch's last step) and ``epoch_seconds``.
-        best_epoch: the first epoch with the best objective, from 0.
+        metrics: of the epoch that is kept: the task's, ``objective``, ``train_loss`` (mean over
+            clips, as augmented), ``lr`` (of the epoch's last step) and ``epoch_seconds``.
+        best_epoch: the one that is kept, from 0: the first with the best objective, or the last
+            where the held-out clips choose nothing.
         epochs: how many ran.
         history: the metrics of every epoch.
-        state: weights and buffers of the best epoch, contiguous, on the CPU.
-        predictions: outputs for the validation clips in the best epoch, [n_valid, outputs].
+        state: weights and buffers of the epoch that is kept, contiguous, on the CPU; empty for
+            several folds.
+        predictions: outputs for the validation clips in that epoch, [n_valid, outputs].
         seconds: the whole training took.
+        rows: row numbers of the validation clips, int64 [n_valid].
+        folds: what each fold came to, if this is several folds together.
     """
 
     metrics: dict[str, float]
@@ -67,6 +76,8 @@ class Result:
     state: dict[str, Tensor]
     predictions: npt.NDArray[np.float32]
     seconds: float
+    rows: npt.NDArray[np.int64]
+    folds: "Sequence[Result]" = ()
 
 
 def fit(
@@ -79,7 +90,7 @@ def fit(
     task: Task,
     report: Report | None = None,
 ) -> Result:
-    """Train a network and keep its best epoch.
+    """Train a network and keep its best epoch, or its last.
 
     The same arguments on the same device and as many threads give the same bits. A pass over the
     training clips takes ceil(n / ``batch_size``) steps of almost equal size: no clip is dropped,
@@ -119,10 +130,10 @@ def fit(
             metrics |= task.evaluate(predictions, truth, held_out_tracks)
             metrics["epoch_seconds"] = time.perf_counter() - began
             history.append(metrics)
-            if task.improves(metrics["objective"], best.objective):
+            if not split.valid_chooses or task.improves(metrics["objective"], best.objective):
                 best = _Best(epoch, metrics["objective"], _copy_state(model), predictions)
             stop = report is not None and report(epoch, metrics)
-            if stop or (config.patience and epoch - best.epoch >= config.patience):
+            if stop or 0 < config.patience <= epoch - best.epoch:
                 break
     return Result(
         metrics=history[best.epoch],
@@ -132,6 +143,7 @@ def fit(
         state={name: _to_host(value) for name, value in best.state.items()},
         predictions=best.predictions,
         seconds=time.perf_counter() - started,
+        rows=held_out.numpy(),
     )
 
 

@@ -143,6 +143,29 @@ def check_baselines(runs, names):
         assert 0 <= run.data.metrics["best/track_accuracy"] <= 1
 
 
+def test_a_study_by_folds_is_another_study_and_the_same_command_goes_on_with_it(
+    sweep, workplace, tiny_deam
+):
+    words = ["--data", tiny_deam, "--protocol", "track", "--trials", 2, *FEW_EPOCHS]
+    assert sweep(DEAM, *words, "--folds", 2)[0] == 0
+    code, out, err = sweep(DEAM, *words, "--folds", 2)
+    assert (code, err) == (0, "")
+    assert "2 of 2 trials done" in out
+    assert "2 folds of 8 tracks; 2 test tracks stay closed" in out
+    (parent,) = runs_of("deam", kind="study")
+    assert parent.info.run_name == "deam-track-2fold"
+    assert parent.data.tags["fourier.folds"] == parent.data.params["folds"] == "2"
+    trials = runs_of("deam", kind="trial")
+    assert len(trials) == 2
+    for run in trials:
+        table = pd.read_csv(artifacts_of(run) / "predictions.csv")
+        assert set(table["fold"]) == set(range(int(run.data.metrics["folds"])))
+        assert not (artifacts_of(run) / "weights.safetensors").exists()
+        assert (artifacts_of(run) / "trial.png").read_bytes().startswith(b"\x89PNG")
+    assert sweep(DEAM, *words)[0] == 0  # without folds it is a study of its own
+    assert len(runs_of("deam", kind="study")) == 2
+
+
 def test_the_first_trial_is_the_genre_notebooks_network(sweep, workplace, tiny_gtzan):
     sweep(GTZAN, "--data", tiny_gtzan, "--protocol", "track", "--trials", 1, *FEW_EPOCHS)
     (run,) = runs_of("gtzan", kind="trial")
@@ -248,6 +271,14 @@ WRONG = {
     "a metric of another task": (["--data", "TINY", "--objective", "ccc"], 2, "track_accuracy"),
     "no trials": (["--trials", "0"], 2, "--trials must be greater than 0"),
     "an unknown option": (["--speed", "9"], 2, "--speed"),
+    "one fold": (["--folds", "1"], 2, "--folds must be 2 or greater"),
+    "a pruner by epochs for folds": (["--folds", "3", "--pruner", "median"], 2, "--pruner median"),
+    "a pruner by folds without": (["--pruner", "wilcoxon"], 2, "--pruner wilcoxon"),
+    "more folds than tracks": (
+        ["--data", "TINY", "--protocol", "track", "--folds", "99"],
+        1,
+        "ask for fewer folds",
+    ),
     "no number": (["--trials", "many"], 2, "many"),
 }
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +68,8 @@ def test_features_are_the_spectrograms_of_the_clips(
     config: SpectrogramConfig,
     frames_at_once: int,
 ) -> None:
-    monkeypatch.setattr("fourier.features.store.FRAMES_AT_ONCE_PER_THREAD", frames_at_once)
+    monkeypatch.setattr("fourier.features.spectrogram.FRAMES_AT_ONCE", frames_at_once)
+    monkeypatch.setattr("fourier.features.compute.FRAMES_AT_ONCE", frames_at_once)
     features = store.get(config)
     assert features.dtype == torch.float16
     assert features.shape == (6, config.bands, 32)
@@ -273,13 +275,13 @@ ASK = """
     from pathlib import Path
     import librosa.filters, numpy as np, pandas as pd, torch
     from fourier.config import SpectrogramConfig
-    from fourier.features import store as module
+    from fourier.features import compute, store as module
     from fourier.features.pcm import PcmStore
 
     path, checksums, digest, cache, mode, processes = sys.argv[1:]
     torch.set_num_threads(1)  # so that it may fork
-    module.FRAMES_AT_ONCE_PER_THREAD = 1
-    parts = module.FeatureStore._parts
+    compute.FRAMES_AT_ONCE = 1
+    parts = module.features_on_processor
 
     def slow_parts(*arguments):
         for number, part in enumerate(parts(*arguments)):
@@ -288,7 +290,7 @@ ASK = """
                 os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(0.05)
 
-    module.FeatureStore._parts = slow_parts
+    module.features_on_processor = slow_parts
     pcm = PcmStore(path=Path(path), clips=pd.DataFrame(index=range(6)), left_out=pd.DataFrame(),
                    sample_rate=8000, samples=4000, digest=digest,
                    checksums=np.array(checksums.split(","), np.uint32))
@@ -345,6 +347,79 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     assert stored(own_cache) == set()
     assert not list((own_cache / "features").rglob("*.tmp"))
     assert torch.equal(store.get(CONFIG), FeatureStore(store.pcm, own_cache, CPU).get(CONFIG))
+
+
+def test_how_many_threads_compute_changes_no_bit(pcm: PcmStore, tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    try:
+        found = []
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            found.append(FeatureStore(pcm, tmp_path / str(count), CPU).get(CONFIG))
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("config", [CONFIG, MFCC])
+@pytest.mark.parametrize("budget", [10**9, BYTES])  # room for the clips, and none
+def test_features_live_in_memory_and_on_the_disk_where_a_device_has_its_own(
+    pcm: PcmStore, own_cache: Path, config: SpectrogramConfig, budget: int
+) -> None:
+    store = FeatureStore(pcm, own_cache, CPU, device_budget=budget, resident=True)
+    features = store.get(config)
+    store.settle()
+    again = FeatureStore(pcm, own_cache, CPU)
+    assert torch.equal(again.get(config), features)
+    assert (store.computed, again.computed) == (1, 0)
+    error = (features.float() - expected(pcm, config).float()).abs().max()
+    assert error <= 0.0626
+    assert not features.is_inference()
+
+
+def test_features_are_there_before_they_are_written(
+    pcm: PcmStore, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = threading.Event()
+    write = entries.write_entry
+
+    def late(*arguments: object) -> None:
+        written.wait()
+        write(*arguments)
+
+    monkeypatch.setattr("fourier.features.store.write_entry", late)
+    store = FeatureStore(pcm, own_cache, CPU, resident=True)
+    features = store.get(CONFIG)
+    assert stored(own_cache) == set()
+    written.set()
+    store.settle()
+    assert stored(own_cache) == {CONFIG.feature_digest}
+    assert torch.equal(store.get(CONFIG), features)
+
+
+def test_what_goes_wrong_while_writing_is_said_by_whoever_comes_next(
+    pcm: PcmStore, own_cache: Path, disk_full_at: Callable
+) -> None:
+    for comes_next in (FeatureStore.settle, lambda store: store.get(OTHERS[0])):
+        store = FeatureStore(pcm, own_cache, CPU, resident=True)
+        with disk_full_at(3000):
+            features = store.get(CONFIG)
+            with pytest.raises(CacheError, match="File too large"):
+                comes_next(store)
+        assert torch.equal(store.get(CONFIG), features)
+        assert stored(own_cache) == set()
+        assert not list((own_cache / "features").rglob("*.tmp"))
+
+
+def test_a_clip_that_is_damaged_is_said_at_once_on_any_device(
+    pcm: PcmStore, own_cache: Path
+) -> None:
+    flip_bit_at(0.9)(pcm.path)
+    for resident, budget in ((False, None), (True, 10**9), (True, 1)):
+        store = FeatureStore(pcm, own_cache, CPU, device_budget=budget, resident=resident)
+        with pytest.raises(CacheError, match="is damaged at clip 5"):
+            store.get(CONFIG)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")

@@ -12,7 +12,7 @@ import torch
 
 from fourier.config import SpectrogramConfig
 from fourier.features.decode import decode
-from fourier.features.spectrogram import Spectrogram
+from fourier.features.spectrogram import Spectrogram, storage_type
 
 RATE = 22_050
 
@@ -239,6 +239,47 @@ def test_single_precision_is_there_for_devices_without_doubles() -> None:
         single = Spectrogram(config, RATE).float()(audio)
         assert single.dtype == torch.float32
         assert 0 < (single - double).abs().max() < 1e-2
+
+
+@pytest.mark.parametrize("reference", ["clip_peak", "full_scale", "unity"])
+@pytest.mark.parametrize("config", SETTINGS, ids=lambda c: f"{c.n_fft}-{c.n_mels}-{c.mel_scale}")
+def test_half_precision_hides_what_single_precision_does(
+    config: SpectrogramConfig, reference: str
+) -> None:
+    config = SpectrogramConfig(**config.to_dict() | {"reference": reference})
+    assert storage_type(config) == torch.float32
+    audio = torch.from_numpy(synthetic(RATE, 0.5))
+    double = Spectrogram(config, RATE)(audio).half()
+    single = Spectrogram(config, RATE).float()(audio).half()
+    # Near 0 dB half precision has finer steps than anybody needs.
+    allowed = step(double).clamp_min(4e-3)
+    assert ((single.float() - double.float()).abs() <= allowed).all()
+    assert (single == double).float().mean() > 0.98
+
+
+def step(values: torch.Tensor) -> torch.Tensor:
+    """From each number of half precision to the next."""
+    return 2.0 ** (torch.frexp(values.float()).exponent - 11)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"floor_db": 80.1}, {"floor_db": 120.0}, {"kind": "mfcc", "n_mfcc": 13}],
+    ids=str,
+)
+def test_deep_floors_and_mfccs_are_stored_from_double_precision(settings: dict[str, Any]) -> None:
+    assert storage_type(mel(**settings)) == torch.float64
+
+
+@pytest.mark.parametrize("config", [mel(), mel(n_fft=512, hop_length=128)], ids=str)
+@pytest.mark.parametrize("samples", [RATE // 8, RATE, 4 * RATE])
+def test_a_few_frames_at_a_time_are_the_same_picture(
+    config: SpectrogramConfig, samples: int
+) -> None:
+    audio = torch.from_numpy(np.resize(synthetic(RATE)[:3], (3, samples)))
+    spectrogram = Spectrogram(config, RATE)
+    power = spectrogram.band_power_in_blocks(spectrogram.cut(audio))
+    torch.testing.assert_close(spectrogram.picture(power), spectrogram(audio), atol=1e-4, rtol=0)
 
 
 def test_the_settings_rebuild_it_so_its_state_is_empty() -> None:

@@ -51,13 +51,14 @@ def space_of(lr, loss="cross_entropy"):
     return Space(suggest, first=[{"n_mels": n} for n in (12, 16, 20, 12)], epochs=EPOCHS)
 
 
-def open_experiment(root, cache, protocol="track"):
+def open_experiment(root, cache, protocol="track", folds=0):
     return Experiment.open(
         load_corpus(root),
         protocol=protocol,
         objective=None,
         cache=cache,
         device=torch.device("cpu"),
+        folds=folds,
         jobs=1,
     )
 

@@ -29,7 +29,7 @@ def attempt_of(value, seed=0):
     if value is None:
         return Attempt(config, None, "the loss became nan in epoch 1")
     metrics = {"objective": value, "ccc": value}
-    result = Result(metrics, 0, 1, [metrics], {}, np.zeros((1, 2), np.float32), 0.1)
+    result = Result(metrics, 0, 1, [metrics], {}, np.zeros((1, 2), np.float32), 0.1, np.arange(1))
     return Attempt(config, result)
 
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from fourier.config import SpectrogramConfig
-from fourier.features.spectrogram import Spectrogram
-from fourier.release import windows
+from fourier.features.spectrogram import FRAMES_AT_ONCE, Spectrogram
 from fourier.release.export import quantize
 from fourier.release.windows import Grid, pictures_of
 
@@ -128,6 +127,6 @@ def test_each_frame_of_a_recording_is_transformed_once(monkeypatch: pytest.Monke
     pieces = list(pictures_of(parts(audio, RATE), spectrogram, grid, at_once=4))
     count = sum(len(piece.times) for piece in pieces)
     outer = 6  # of each window: three at its beginning and three at its end
-    assert max(frames) <= windows.FRAMES_AT_ONCE
+    assert max(frames) <= FRAMES_AT_ONCE
     assert sum(frames) <= spectrogram.frames(len(audio)) + outer * count
     assert count * spectrogram.frames(SAMPLES) > 4 * spectrogram.frames(len(audio))

@@ -10,8 +10,10 @@ from optuna.trial import TrialState
 
 from fourier.errors import StudyError
 from fourier.search import owner
+from fourier.search.pruner import make_pruner
+from fourier.search.sampler import make_sampler
 from fourier.search.storage import open_storage, study_lock
-from fourier.search.study import Setting, make_pruner, make_sampler, open_study
+from fourier.search.study import Setting, open_study
 
 SETTING = Setting(
     task="deam",

@@ -1,0 +1,76 @@
+"""Times of several ways to do the same thing, taken in turn in one run.
+
+A shared machine drifts: what is compared is measured alternately, and what is told is the median
+of the ratios of neighbours, which drift alike. Not here: what is measured, and what is required.
+"""
+
+import gc
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+Measure = Callable[[], float]
+"""Does the work once and returns what it came to: seconds, or clips a second."""
+
+
+def seconds_of(work: Callable[[], object]) -> Measure:
+    """A measure of the wall-clock seconds that a piece of work takes."""
+
+    def measure() -> float:
+        gc.collect()
+        started = time.perf_counter()
+        work()
+        return time.perf_counter() - started
+
+    return measure
+
+
+def alternate(
+    ways: Mapping[str, Measure], repeats: int, *, warm_up: bool = True
+) -> dict[str, list[float]]:
+    """Measure all ways in turn: A B C, A B C, ….
+
+    Args:
+        ways: measures by name.
+        repeats: counted rounds.
+        warm_up: one round before that does not count.
+
+    Returns:
+        By name, one value for each round.
+    """
+    if warm_up:
+        for measure in ways.values():
+            measure()
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, measure in ways.items():
+            taken[name].append(measure())
+    return taken
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle value."""
+    return statistics.median(values)
+
+
+def median_ratio(values: Sequence[float], others: Sequence[float]) -> float:
+    """The median of value / other, round by round."""
+    return statistics.median(a / b for a, b in zip(values, others, strict=True))
+
+
+def peak_memory(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
+    """Run a command to its end and return the peak resident bytes of it or of a child of it.
+
+    Of one process: the largest, as the operating system counted it when the process ended.
+
+    Raises:
+        subprocess.CalledProcessError: the command failed.
+    """
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return usage.ru_maxrss * 1024

@@ -1,0 +1,375 @@
+"""What Optuna, MLflow and everything else around a model cost, beside Optuna's own MLflow callback.
+
+The model is a stand-in whose epoch is 20 ms of sleep; everything around it is real: the search
+space of `experiments/sweep_deam.py`, TPE, the median pruner, the journal, the runs in SQLite, the
+artifacts of a trial (weights, predictions, config). The callback beside it is `MLflowCallback` of
+optuna-integration on the same sampler, journal and kind of store, logs the parameters, two curves
+with `mlflow.log_metric` and the value, and keeps no artifacts. The picture of a trial is timed
+apart.
+
+``--growth`` asks whether trial 1,000 costs more than trial 100: two studies, one that has a hundred
+trials and one that has a thousand, run trials in turn.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from measure import median, median_ratio
+from results import Row, parser, publish
+
+from fourier.config import SpectrogramConfig, TrialConfig
+from fourier.corpora import Corpus
+from fourier.search import trial as search_trial
+from fourier.search.sweep import Plan, Space, Sweep
+from fourier.search.watch import Outcome, Watcher
+from fourier.training import Result, make_task
+from fourier.training.experiment import Experiment
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+EPOCH_SECONDS = 0.020
+EPOCHS = 10
+TRIAL_MS, EPOCH_MS, LESS_THAN_CALLBACK, GROWTH = 40.0, 1.0, 3.0, 1.2
+SONGS, CLIPS_PER_SONG, WEIGHTS = 48, 6, 250_000
+
+
+@dataclass(frozen=True)
+class StandIn(Experiment):
+    """An experiment that learns nothing, in 20 ms an epoch, and says how long it was kept waiting.
+
+    Attributes:
+        epoch_seconds: how long an epoch takes; may be changed, it is a list of one.
+        reports: seconds that each call of ``report`` took.
+    """
+
+    epoch_seconds: list[float] = field(default_factory=lambda: [EPOCH_SECONDS])
+    reports: list[float] = field(default_factory=list)
+
+    def run(self, config: TrialConfig, report: Any = None) -> Result:
+        """Wait as long as the model would take, and come to a value that its settings decide."""
+        started = time.perf_counter()
+        truth = self.targets[self.split.valid]
+        predictions = (truth * 0.5).numpy()
+        figures = self.task.evaluate(predictions, truth, self.tracks[self.split.valid.numpy()])
+        history: list[dict[str, float]] = []
+        for epoch in range(config.training.epochs):
+            ends = time.perf_counter() + self.epoch_seconds[0]
+            # All alike until the last epoch, so that the pruner is asked and stops nobody.
+            last = epoch + 1 == config.training.epochs
+            objective = 0.5 + quality(config) if last else 0.01 * epoch
+            metrics = {**figures, "objective": objective, self.task.objective: objective}
+            metrics |= {"train_loss": 1 / (1 + epoch), "lr": 1e-3, "epoch_seconds": 0.02}
+            history.append(metrics)
+            time.sleep(max(0.0, ends - time.perf_counter()))
+            if report is not None:
+                began = time.perf_counter()
+                report(epoch, metrics)
+                self.reports.append(time.perf_counter() - began)
+        state = {"weights": torch.zeros(WEIGHTS), "bias": torch.zeros(2)}
+        seconds = time.perf_counter() - started
+        best = len(history) - 1
+        return Result(history[best], best, len(history), history, state, predictions, seconds)
+
+    def baselines(self, spectrogram: SpectrogramConfig) -> dict[str, dict[str, float]]:
+        """There is no audio to measure them on."""
+        del spectrogram
+        return {}
+
+
+def quality(config: TrialConfig) -> float:
+    """A smooth landscape with the usual valleys, so that TPE has something to follow."""
+    distance = abs(np.log10(config.training.lr) + 3) + abs(config.spectrogram.n_mels - 96) / 64
+    return float(0.3 - 0.1 * distance - 0.05 * config.training.mixup)
+
+
+def stand_in(folder: Path) -> StandIn:
+    """A stand-in on as many songs and clips as the demo corpus has, without their audio."""
+    names = [f"{i:03d}" for i in range(SONGS)]
+    rng = np.random.default_rng(0)
+    clips = pd.DataFrame(
+        {
+            "track": np.repeat(names, CLIPS_PER_SONG),
+            "start": np.tile(15.0 + 5.0 * np.arange(CLIPS_PER_SONG), SONGS),
+            "valence": rng.uniform(-1, 1, SONGS * CLIPS_PER_SONG),
+            "arousal": rng.uniform(-1, 1, SONGS * CLIPS_PER_SONG),
+        }
+    )
+    tracks = pd.DataFrame({"path": names, "group": names}, index=pd.Index(names, name="track"))
+    corpus = Corpus(
+        name="deam-demo",
+        task="deam",
+        root=folder,
+        sample_rate=44_100,
+        clip_seconds=5.0,
+        tracks=tracks,
+        clips=clips,
+        targets=("valence", "arousal"),
+        classes=(),
+        left_out=pd.DataFrame(columns=["item", "reason"]),
+        default_protocol="track",
+    )
+    parts = pd.Series(np.repeat(["train", "valid", "test"], [29 * 6, 9 * 6, 10 * 6]))
+    task = make_task(corpus, None)
+    return StandIn(corpus, _NoAudio(clips), "track", parts, task, _NoStore())  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class _NoAudio:
+    """What an `Experiment` reads of a PCM store besides samples."""
+
+    clips: pd.DataFrame
+
+
+class _NoStore:
+    """What a study's tags read of a feature store."""
+
+    device = torch.device("cpu")
+
+
+def deam_space() -> Space:
+    """The space that a person searches, from its script."""
+    sys.path.insert(0, str(EXPERIMENTS))
+    import sweep_deam
+
+    return sweep_deam.space()
+
+
+class Stopwatch(Watcher):
+    """Keeps how long each trial took."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def trial_ends(self, outcome: Outcome) -> None:
+        """Keep one trial's seconds."""
+        if outcome.state == "failed":
+            raise SystemExit(f"a trial failed: {outcome.reason}")
+        self.seconds.append(outcome.seconds)
+
+
+class Project:
+    """One study of the stand-in by the project's own path, run block by block."""
+
+    def __init__(self, folder: Path, seed: int = 0) -> None:
+        folder.mkdir(parents=True)
+        self.experiment = stand_in(folder)
+        plan = Plan(
+            study="deam-demo", storage=str(folder / "studies.journal"), epochs=EPOCHS, seed=seed
+        )
+        with contextlib.chdir(folder):
+            self.sweep = Sweep.open(self.experiment, deam_space(), plan, Stopwatch())
+        self.trials = 0
+
+    def run(self, count: int) -> None:
+        """Run this many further trials."""
+        self.trials += count
+        self.sweep.run(self.trials)
+
+
+class Callback:
+    """The same study with Optuna's `optimize` and optuna-integration's `MLflowCallback`."""
+
+    def __init__(self, folder: Path) -> None:
+        import mlflow
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+        from optuna_integration.mlflow import MLflowCallback
+
+        folder.mkdir(parents=True)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        with warnings.catch_warnings(), contextlib.chdir(folder):
+            warnings.simplefilter("ignore")
+            storage = JournalStorage(JournalFileBackend(str(folder / "optuna.journal")))
+            self.study = optuna.create_study(
+                storage=storage, study_name="callback", direction="maximize"
+            )
+            self.callback = MLflowCallback(f"sqlite:///{folder}/mlflow.db", metric_name="objective")
+            tracked = self.callback.track_in_mlflow()
+        self.experiment, self.folder = stand_in(folder), folder
+        space = deam_space()
+
+        def objective(trial: optuna.Trial) -> float:
+            config = with_epochs(space.suggest(trial))
+
+            def report(epoch: int, metrics: Mapping[str, float]) -> bool:
+                mlflow.log_metric("train_loss", metrics["train_loss"], step=epoch)
+                mlflow.log_metric("objective_curve", metrics["objective"], step=epoch)
+                trial.report(metrics["objective"], epoch)
+                return trial.should_prune()
+
+            return self.experiment.run(config, report).metrics["objective"]
+
+        self.objective = tracked(objective)
+
+    def run(self, count: int) -> None:
+        """Run this many further trials."""
+        with warnings.catch_warnings(), contextlib.chdir(self.folder):
+            warnings.simplefilter("ignore")
+            self.study.optimize(self.objective, count, callbacks=[self.callback])
+
+
+class Bare:
+    """The same loop with neither."""
+
+    def __init__(self, folder: Path) -> None:
+        self.experiment = stand_in(folder)
+        self.config = with_epochs(deam_space().start())
+
+    def run(self, count: int) -> None:
+        """Run this many trials."""
+        for _ in range(count):
+            self.experiment.run(self.config)
+
+
+def with_epochs(config: TrialConfig) -> TrialConfig:
+    """The configuration with the benchmark's epochs."""
+    import dataclasses
+
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=EPOCHS))
+
+
+@contextlib.contextmanager
+def timed_pictures() -> Iterator[list[float]]:
+    """The seconds that each trial's picture takes."""
+    taken: list[float] = []
+    original = search_trial.draw_trial
+
+    def draw(*arguments: Any, **named: Any) -> None:
+        began = time.perf_counter()
+        original(*arguments, **named)
+        taken.append(time.perf_counter() - began)
+
+    search_trial.draw_trial = draw
+    try:
+        yield taken
+    finally:
+        search_trial.draw_trial = original
+
+
+def milliseconds(work: Callable[[int], None], count: int) -> float:
+    """Milliseconds that one of so many trials takes."""
+    began = time.perf_counter()
+    work(count)
+    return (time.perf_counter() - began) / count * 1000
+
+
+def compare(folder: Path, blocks: int, block: int) -> tuple[list[Row], dict[str, Any]]:
+    """Bare loop, project and callback, a block of trials each in turn."""
+    bare, project, callback = Bare(folder), Project(folder / "a"), Callback(folder / "b")
+    taken: dict[str, list[float]] = {"bare": [], "project": [], "callback": [], "picture": []}
+    with timed_pictures() as pictures:
+        for _ in range(blocks):
+            taken["bare"].append(milliseconds(bare.run, block))
+            pictures.clear()
+            taken["project"].append(milliseconds(project.run, block))
+            taken["picture"].append(sum(pictures) / block * 1000)
+            taken["callback"].append(milliseconds(callback.run, block))
+    epoch = 1000 * sum(project.experiment.reports) / len(project.experiment.reports)
+    ours = [
+        whole - loop - picture
+        for whole, loop, picture in zip(
+            taken["project"], taken["bare"], taken["picture"], strict=True
+        )
+    ]
+    theirs = [whole - loop for whole, loop in zip(taken["callback"], taken["bare"], strict=True)]
+    trial = median(ours) - EPOCHS * epoch
+    less = median_ratio(theirs, ours)
+    rows = [
+        Row(
+            what=f"on top of {EPOCHS} epochs of 20 ms, for each trial",
+            project=f"{trial:.1f} ms",
+            required=f"<= {TRIAL_MS:.0f} ms",
+            reached=trial <= TRIAL_MS,
+        ),
+        Row(
+            what="on top of an epoch",
+            project=f"{epoch:.2f} ms",
+            required=f"<= {EPOCH_MS:.0f} ms",
+            reached=epoch <= EPOCH_MS,
+        ),
+        Row(
+            what="both, for a trial with its artifacts",
+            project=f"{median(ours):.1f} ms",
+            peer=f"MLflowCallback, no artifacts: {median(theirs):.1f} ms",
+            ratio=f"{less:.1f}x",
+            required=f">= {LESS_THAN_CALLBACK:.0f}x less",
+            reached=less >= LESS_THAN_CALLBACK,
+        ),
+        Row(what="the picture of a trial, apart", project=f"{median(taken['picture']):.1f} ms"),
+    ]
+    return rows, taken | {"epoch_ms": epoch, "trials": blocks * block}
+
+
+def grow(folder: Path, early: int, late: int, window: int) -> tuple[list[Row], dict[str, Any]]:
+    """Trials around ``early`` of one study and ``late`` of another, in turn."""
+    young, old = Project(folder / "young"), Project(folder / "old")
+    for project, until in ((young, early), (old, late)):
+        project.experiment.epoch_seconds[0] = 0.0
+        project.run(until - window // 2)
+        project.experiment.epoch_seconds[0] = EPOCH_SECONDS
+    bare = Bare(folder)
+    taken: dict[str, list[float]] = {"bare": [], "young": [], "old": []}
+    for _ in range(window):
+        for name, way in (("bare", bare), ("young", young), ("old", old)):
+            taken[name].append(milliseconds(way.run, 1))
+    whole = median_ratio(taken["old"], taken["young"])
+    on_top = {
+        name: median([a - b for a, b in zip(taken[name], taken["bare"], strict=True)])
+        for name in ("young", "old")
+    }
+    rows = [
+        Row(
+            what=f"trial {late:,} beside trial {early:,}",
+            project=f"{median(taken['old']):.0f} ms",
+            peer=f"{median(taken['young']):.0f} ms",
+            ratio=f"{whole:.2f}x",
+            required=f"<= {GROWTH}x",
+            reached=whole <= GROWTH,
+        ),
+        Row(
+            what="of that on top of the bare loop, picture included",
+            project=f"{on_top['old']:.0f} ms",
+            peer=f"{on_top['young']:.0f} ms",
+            ratio=f"{on_top['old'] / on_top['young']:.2f}x",
+        ),
+    ]
+    return rows, taken
+
+
+def main() -> None:
+    """Measure, print and publish."""
+    options = parser(__doc__)
+    options.add_argument("--growth", action="store_true", help="trial 1,000 beside trial 100")
+    arguments = options.parse_args()
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    with tempfile.TemporaryDirectory(prefix="fourier-bench-") as name:
+        folder = Path(name)
+        if arguments.growth:
+            early, late, window = (4, 8, 2) if arguments.small else (100, 1000, 60)
+            rows, raw = grow(folder, early, late, window)
+            publish(
+                "orchestration-growth",
+                "Does a study slow down as it grows?",
+                rows,
+                arguments,
+                **raw,
+            )
+        else:
+            blocks, block = (1, 3) if arguments.small else (12, 25)
+            rows, raw = compare(folder, blocks, block)
+            publish("orchestration", "What everything around a model costs", rows, arguments, **raw)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""All clips of a PCM store to features, as fast as a device can.
+
+A processor takes clips one by one in each thread: threads that share a transform wait for each
+other at every step, and on a busy machine for long. A GPU takes as many clips at once as fit into
+a part of its memory. Not here: what is kept, and where (`fourier.features.store`).
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from fourier.features.clips import FULL_SCALE
+from fourier.features.pcm import PcmStore
+from fourier.features.spectrogram import FRAMES_AT_ONCE, Spectrogram
+
+Features = npt.NDArray[np.float16]
+
+AHEAD = 4  # batches that each thread may be ahead of whoever takes them
+# The GNU C library hands free memory back to the system and gets it anew page by page, which can
+# take longer than the transforms; after a block of this size was freed, it keeps smaller ones.
+KEPT_BYTES = 31 * 2**20
+
+BYTES_AT_ONCE = 2**30
+ARRAYS_AT_ONCE = 4  # frames, spectra and powers, in numbers for each sample of a frame
+READERS = 8
+
+
+def features_on_processor(pcm: PcmStore, spectrogram: Spectrogram) -> Iterator[Features]:
+    """Compute with as many threads as torch has; how many does not change a bit.
+
+    Args:
+        pcm: the clips.
+        spectrogram: on the CPU, in the type to compute in.
+
+    Yields:
+        [some clips, bands, frames], in the order of the clips.
+
+    Raises:
+        CacheError: a clip is not what was written.
+    """
+    torch.empty(KEPT_BYTES, dtype=torch.uint8)
+    threads, clips = torch.get_num_threads(), len(pcm.clips)
+    batch = max(1, FRAMES_AT_ONCE // spectrogram.frames(pcm.samples))
+
+    def compute(start: int) -> Features:
+        with torch.no_grad():
+            frames = spectrogram.cut(_waveform(_read(pcm, start, batch), spectrogram))
+            picture = spectrogram.picture(spectrogram.band_power_in_blocks(frames))
+            return np.asarray(picture.half().numpy())
+
+    try:
+        with ThreadPoolExecutor(threads, "features", torch.set_num_threads, (1,)) as pool:
+            try:
+                pending: deque[Future[Features]] = deque()
+                for start in range(0, clips, batch):
+                    pending.append(pool.submit(compute, start))
+                    if len(pending) > AHEAD * threads:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+    finally:
+        torch.set_num_threads(threads)  # setting it in one thread sets it for later threads
+
+
+@torch.no_grad()  # and not inference mode, whose tensors no training may save
+def features_on_device(pcm: PcmStore, audio: Tensor | None, spectrogram: Spectrogram) -> Tensor:
+    """Compute on a device and leave the result there; the host waits for nothing.
+
+    Args:
+        pcm: the clips.
+        audio: all of them on the device, int16 [clips, samples]; None to bring them there now.
+        spectrogram: on the device, in the type to compute in.
+
+    Returns:
+        [clips, bands, frames] float16.
+
+    Raises:
+        CacheError: a clip is not what was written.
+    """
+    clips, frames = len(pcm.clips), spectrogram.frames(pcm.samples)
+    device, number = spectrogram.window.device, spectrogram.window.element_size()
+    shape = (clips, spectrogram.config.bands, frames)
+    features = torch.empty(shape, dtype=torch.float16, device=device)
+    bytes_of_clip = frames * spectrogram.config.n_fft * number * ARRAYS_AT_ONCE
+    batch = max(1, BYTES_AT_ONCE // bytes_of_clip)
+    for start in range(0, clips, batch):
+        part = _read(pcm, start, batch) if audio is None else audio[start : start + batch]
+        features[start : start + batch] = spectrogram(_waveform(part.to(device), spectrogram))
+    return features
+
+
+def audio_on_device(pcm: PcmStore, device: torch.device) -> Tensor:
+    """All clips on a device, int16 [clips, samples], each checked on the way.
+
+    Raises:
+        CacheError: a clip is not what was written.
+    """
+    audio = torch.empty((len(pcm.clips), pcm.samples), dtype=torch.int16, device=device)
+    batch = max(1, len(audio) // (4 * READERS))
+
+    def bring(start: int) -> None:
+        audio[start : start + batch].copy_(_read(pcm, start, batch))
+
+    with ThreadPoolExecutor(READERS) as pool:
+        list(pool.map(bring, range(0, len(audio), batch)))
+    return audio
+
+
+def _read(pcm: PcmStore, start: int, count: int) -> Tensor:
+    return torch.from_numpy(pcm.read(start, min(start + count, len(pcm.clips))))
+
+
+def _waveform(audio: Tensor, spectrogram: Spectrogram) -> Tensor:
+    """16-bit samples to [-1, 1]; exact, for the scale is a power of two."""
+    return audio.to(spectrogram.window.dtype).mul_(1 / FULL_SCALE)

@@ -1,0 +1,115 @@
+"""How a trial's parameters are drawn: TPE with a bounded memory, at random, or as they are given.
+
+TPE looks at every trial that ever was each time it draws, which makes the thousandth trial five
+times as dear as the hundredth. It learns from the best trials and weighs the others less the
+older they are; so beyond `REMEMBERED` trials it is shown the best and the latest only. Up to then
+it is Optuna's own, to the bit.
+"""
+
+import copy
+import heapq
+import warnings
+from collections.abc import Container, Mapping
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+SamplerName = Literal["tpe", "random"]
+
+REMEMBERED = 200
+"""Finished trials that TPE is shown."""
+BEST = 25
+"""Of them the best, whenever they were: TPE counts at most so many as good."""
+
+
+def make_sampler(name: SamplerName, seed: int) -> BaseSampler:
+    """The sampler of one trial: TPE over groups of parameters that occur together, or random."""
+    if name == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # `group`
+        return BoundedTPESampler(seed=seed, group=True, multivariate=True)
+
+
+def fix_parameters(parameters: Mapping[str, Any], sampler: BaseSampler) -> BaseSampler:
+    """A sampler that gives these parameters their values and draws only others."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return optuna.samplers.PartialFixedSampler(dict(parameters), sampler)
+
+
+class BoundedTPESampler(optuna.samplers.TPESampler):
+    """TPE that costs no more for the thousandth trial than for the two hundredth.
+
+    Made anew for each trial, which it shows the same past from beginning to end.
+    """
+
+    _past: "_Past | None" = None
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The parameters that past trials have in common, by groups."""
+        self._past = _Past(study)
+        return super().infer_relative_search_space(self._past, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Their values."""
+        return super().sample_relative(self._past or study, trial, search_space)
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """The value of a parameter that past trials do not have in common."""
+        past = self._past or study
+        return super().sample_independent(past, trial, param_name, param_distribution)
+
+
+class _Past(optuna.Study):
+    """A study as it is now, of which only some trials are remembered."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self.__dict__.update(study.__dict__)
+        self._remembered = remembered(study)
+
+    def _get_trials(
+        self,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+        use_cache: bool = False,
+    ) -> list[FrozenTrial]:
+        del use_cache  # it is one
+        found = [trial for trial in self._remembered if states is None or trial.state in states]
+        return copy.deepcopy(found) if deepcopy else found
+
+
+def remembered(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that TPE is shown, in their order.
+
+    All that run, the `BEST` best that are complete, and of the others that have a result the
+    latest, `REMEMBERED` in all.
+    """
+    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+    trials = study.get_trials(deepcopy=False, states=states)
+    if len(trials) <= REMEMBERED:
+        return trials
+    sign = -1.0 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1.0
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    best = heapq.nsmallest(
+        BEST, complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number)
+    )
+    kept = {trial.number for trial in best}
+    for trial in reversed(trials):
+        if trial.state == TrialState.RUNNING or len(kept) < REMEMBERED:
+            kept.add(trial.number)
+    return [trial for trial in trials if trial.number in kept]

@@ -1,0 +1,150 @@
+"""``fourier evaluate``: what it trains, writes and prints; and runs by folds, reproduced."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fourier.cli.main import main
+from fourier.config import MLPConfig, SpectrogramConfig, TrainingConfig, TrialConfig
+from fourier.release.reproduce import find_run
+from fourier.release.runs import read_config
+from fourier.search.storage import open_storage
+from fourier.search.study import find_study
+from fourier.search.sweep import Plan, Space, Sweep
+from fourier.search.watch import Watcher
+from fourier.tracking import Tracker
+
+from .studies import EPOCHS, open_experiment
+
+
+def space_by_lr(rates):
+    """A study's first trials have these learning rates."""
+
+    def suggest(trial):
+        return TrialConfig(
+            spectrogram=SpectrogramConfig(
+                n_mels=12, n_fft=512, hop_length=512, fmax=8000, normalization="standardize"
+            ),
+            model=MLPConfig(hidden=(8,)),
+            training=TrainingConfig(
+                lr=trial.suggest_categorical("lr", rates), schedule="constant", batch_size=8
+            ),
+        )
+
+    return Space(suggest, first=[{"lr": lr} for lr in rates], epochs=EPOCHS)
+
+
+def trial_runs(study="gtzan"):
+    trials = find_study(study, open_storage(None)).trials
+    return [trial.user_attrs["run_id"] for trial in trials]
+
+
+def evaluations(**tags):
+    tracker = Tracker.connect()
+    wanted = {"fourier.kind": "evaluation"} | {f"fourier.{k}": v for k, v in tags.items()}
+    experiment = tracker.client.get_experiment_by_name("gtzan").experiment_id
+    return tracker.find_runs(experiment, wanted)
+
+
+def artifacts_of(run):
+    return Path(run.info.artifact_uri.removeprefix("file://"))
+
+
+def test_an_evaluation_is_what_its_predictions_say_beside_the_trial_that_it_is_of(swept, capsys):
+    source = trial_runs()[1]
+    assert main(["evaluate", source, *swept.words, "--folds", "3", "--seeds", "2"]) == 0
+    out = capsys.readouterr().out
+    (run,) = evaluations(of_run=source)
+    metrics, tags = run.data.metrics, run.data.tags
+    predictions = pd.read_csv(artifacts_of(run) / "predictions.csv")
+    truth = predictions["label"] == predictions["predicted"]
+    each = truth.groupby(predictions["seed"]).mean()
+    assert metrics["mean/segment_accuracy"] == pytest.approx(each.mean())
+    assert metrics["std/segment_accuracy"] == pytest.approx(each.std())
+    assert f"{each.mean():.3f} ± {each.std():.3f}" in out
+    # Every track outside the test part, once with each seed, and none of the test part.
+    experiment = open_experiment(swept.data, swept.cache)
+    seen = experiment.clips["track"][(experiment.parts != "test").to_numpy()]
+    for _, part in predictions.groupby("seed"):
+        assert sorted(part["track"]) == sorted(seen)
+        assert set(part["fold"]) == {0, 1, 2}
+    table = pd.read_csv(artifacts_of(run) / "evaluation.csv", dtype={"fold": str})
+    assert table["fold"].tolist() == ["0", "1", "2", "all"] * 2
+    together = table[table["fold"] == "all"]["segment_accuracy"]
+    assert together.to_numpy() == pytest.approx(each.to_numpy())
+    assert (tags["fourier.study"], tags["fourier.folds"], tags["fourier.seeds"]) == (
+        "gtzan",
+        "3",
+        "2",
+    )
+    trial = Tracker.connect().client.get_run(source)
+    assert tags["mlflow.parentRunId"] == trial.data.tags["mlflow.parentRunId"]
+    assert run.info.status == "FINISHED"
+    config = read_config(Tracker.connect(), run.info.run_id)
+    assert (config.folds, config.trial.training.patience) == (3, 0)
+
+
+def test_an_evaluation_under_the_leaky_protocol_is_marked_so(swept):
+    source = trial_runs()[0]
+    words = ["--folds", "2", "--seeds", "1", "--protocol", "segment"]
+    assert main(["evaluate", source, *swept.words, *words]) == 0
+    (run,) = evaluations(protocol="segment")
+    assert run.data.tags["fourier.leaky"] == "true"
+    assert "std/track_accuracy" not in run.data.metrics
+
+
+WRONG = {
+    "no such run": (["0" * 32], 1, "there is no run 000"),
+    "one fold": (["RUN", "--folds", "1"], 2, "--folds: must be 2 or greater, but got 1"),
+    "no seed": (["RUN", "--seeds", "0"], 2, "--seeds: must be 1 or greater, but got 0"),
+    "too many folds": (["RUN", "--folds", "999"], 1, "ask for fewer folds"),
+    "no protocol": (["RUN", "--protocol", "shuffle"], 1, "must be one of"),
+}
+
+
+@pytest.mark.parametrize(("words", "code", "text"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_one_line_and_leaves_no_run(words, code, text, swept, capsys):
+    words = [trial_runs()[0] if word == "RUN" else word for word in words]
+    try:
+        status = main(["evaluate", *words, *swept.words])
+    except SystemExit as end:
+        status = end.code
+    err = capsys.readouterr().err
+    assert (status, err.count("\n")) == (code, 1)
+    assert text in err
+    assert evaluations() == []
+
+
+@pytest.fixture
+def folded(swept):
+    """A study by folds, whose second trial was given up after its first fold."""
+    experiment = open_experiment(swept.data, swept.cache, folds=3)
+    plan = Plan(study="gtzan-3fold", pruner="wilcoxon", epochs=EPOCHS)
+    sweep = Sweep.open(experiment, space_by_lr([1e-2, 1e-7]), plan, Watcher())
+    sweep.run(2)
+    sweep.finish()
+    return swept
+
+
+def test_trials_by_folds_come_to_the_same_again_also_one_that_was_given_up(folded, capsys):
+    whole, given_up = trial_runs("gtzan-3fold")
+    tracker = Tracker.connect()
+    assert find_run(tracker, whole).epochs == 3 * EPOCHS
+    assert find_run(tracker, given_up).epochs < 3 * EPOCHS
+    for run in (whole, given_up):
+        assert main(["reproduce", run, *folded.words]) == 0
+        assert "every metric is the same" in capsys.readouterr().out
+
+
+def test_a_study_by_folds_is_promoted_from_its_own_trials_and_tested_once(folded, capsys):
+    words = ["--study", "gtzan-3fold", "--top", "1", "--seeds", "2", "--yes"]
+    assert main(["promote", "gtzan", *folded.words, *words]) == 0
+    version = Tracker.connect().client.get_model_version("fourier-gtzan", "1")
+    run = Tracker.connect().client.get_run(version.run_id)
+    table = pd.read_csv(artifacts_of(run) / "test_predictions.csv")
+    experiment = open_experiment(folded.data, folded.cache)
+    test = experiment.clips["track"][(experiment.parts == "test").to_numpy()]
+    assert set(table["track"]) == set(test)
+    assert np.isfinite(run.data.metrics["best/track_accuracy"])
