@@ -9,6 +9,7 @@ from fourier.corpora.deam import has_deam, load_deam
 from fourier.corpora.demo import ensure_demo, write_demo
 from fourier.corpora.download import fetch
 from fourier.corpora.gtzan import has_gtzan, load_gtzan
+from fourier.corpora.layout import is_folder
 from fourier.corpora.splits import PROTOCOLS, assign_folds, assign_parts
 from fourier.corpora.summary import count_reasons, summarise
 from fourier.errors import CorpusError
@@ -48,7 +49,7 @@ def load_corpus(root: Path, task: str | None = None) -> Corpus:
     if task is not None:
         require_one_of("task", task, tuple(_LOADERS))
     demo = "or write a demo corpus with `fourier demo DIR`"
-    if not root.is_dir():
+    if not is_folder(root):
         raise CorpusError(f"there is no folder {root}; check the path, {demo}")
     if task is not None:
         return _LOADERS[task][1](root)
