@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fourier.cli.show import print_facts
+from fourier.cli.show import plain, print_facts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,8 +25,6 @@ def announce(
     epochs: int,
 ) -> None:
     """Say which clips there are, and what is left out with its reason."""
-    from rich.markup import escape
-
     from fourier.training import describe_device
 
     if corpus.is_demo:
@@ -44,7 +42,7 @@ def announce(
     }
     print_facts(console, f"fourier · {corpus.task}", facts)
     for line in left_out_lines(pcm.left_out):
-        console.print(f"  [dim]left out[/dim]  {escape(line)}", soft_wrap=True)
+        console.print(f"  [dim]left out[/dim]  {plain(line)}", soft_wrap=True)
 
 
 def left_out_lines(left_out: "pd.DataFrame") -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 from fourier.errors import FourierError
+from fourier.shown import one_line, without_password
 
 FAILED = 1
 USAGE = 2
@@ -78,7 +79,7 @@ def guarded(command: Callable[[Interruption], int], hint: str = "") -> int:
         print(f"error: {error}", file=sys.stderr)
         return USAGE
     except FourierError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(without_password(str(error)))}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print(f"\nstopped. {hint}".rstrip(), file=sys.stderr)
@@ -94,5 +95,5 @@ def usage_errors(option: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        print(f"error: {option}: {error}", file=sys.stderr)
+        print(f"error: {option}: {one_line(error)}", file=sys.stderr)
         raise SystemExit(USAGE) from None

@@ -28,14 +28,15 @@ def demo(directory: Annotated[Path, tyro.conf.Positional], /, *, seed: int = 0) 
         directory: folder to write; gets deam/ and gtzan/ in it.
         seed: another seed makes other music.
     """
-    from fourier.cli.show import Screen, make_console
+    from fourier.cli.show import Screen, make_console, plain
     from fourier.corpora import write_demo
 
     console = make_console()
     with Screen(console, Interruption()) as screen:
         write_demo(directory, seed=seed, progress=screen.stage("synthesising"))
-    console.print(f"Wrote {directory / 'deam'} and {directory / 'gtzan'}. Next:")
-    console.print(f"  python experiments/sweep_deam.py --data {directory / 'deam'}", style="cyan")
+    deam, gtzan = plain(directory / "deam"), plain(directory / "gtzan")
+    console.print(f"Wrote {deam} and {gtzan}. Next:", soft_wrap=True)
+    console.print(f"  python experiments/sweep_deam.py --data {deam}", style="cyan", soft_wrap=True)
     return 0
 
 
@@ -50,14 +51,16 @@ def fetch(
         task: which corpus, 1.2 GB (gtzan) or 1.4 GB (deam).
         directory: folder to put it in.
     """
-    from fourier.cli.show import Screen, make_console
+    from fourier.cli.show import Screen, make_console, plain
     from fourier.corpora import fetch as fetch_corpus
 
     console = make_console()
     with Screen(console, Interruption()) as screen:
         folder = fetch_corpus(task, directory, progress=screen.stage(f"fetching {task}"))
-    console.print(f"{folder} is complete. Next:")
-    console.print(f"  python experiments/sweep_{task}.py --data {folder}", style="cyan")
+    shown = plain(folder)
+    console.print(f"{shown} is complete. Next:", soft_wrap=True)
+    command = f"  python experiments/sweep_{task}.py --data {shown}"
+    console.print(command, style="cyan", soft_wrap=True)
     return 0
 
 

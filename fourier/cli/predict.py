@@ -5,6 +5,7 @@ Light at import, so that ``--help`` answers at once.
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import tyro
 from fourier.cli.guard import FAILED, Interruption, usage_errors
 from fourier.cli.options import unset
 from fourier.errors import AudioError, ReleaseError
+from fourier.shown import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +55,8 @@ should hear of it. A file that is named is tried whatever it is called."""
 SHOWN_ROWS = 12
 SHOWN_FILES = 40
 SUMMARY = "summary"
+MOST_STEM_BYTES = 200
+"""Of a file's name, so that what is added to it still fits into the 255 that a name may have."""
 
 
 def predict(
@@ -79,7 +83,7 @@ def predict(
         every: seconds from one window to the next. By default 0.5 for numbers such as deam's; for
             classes such as gtzan's windows stand back to back.
     """
-    from fourier.cli.show import Screen, make_console
+    from fourier.cli.show import Screen, make_console, plain
     from fourier.release.locate import champion_of, load_predictor
 
     with usage_errors("FILE"):
@@ -93,7 +97,8 @@ def predict(
     with Screen(console, Interruption()) as screen:
         screen.stage("loading the model")(0, 1)
         predictor = load_predictor(where, task=task)
-        console.print(f"[dim]{where}: {predictor.program.config.describe()}[/dim]", soft_wrap=True)
+        described = predictor.program.config.describe()
+        console.print(f"[dim]{plain(where)}: {described}[/dim]", soft_wrap=True)
         desk = _Desk(predictor, out, format)
         found = _find_audio(files, desk)
         progress = screen.stage("predicting")
@@ -106,17 +111,30 @@ def predict(
 
 def _find_audio(files: Sequence[Path], desk: "_Desk") -> list[Path]:
     """The files themselves and what the folders hold, each once; an empty folder is reported."""
+    from fourier.corpora.layout import is_folder
+
     found: list[Path] = []
     for path in files:
-        if not path.is_dir():
+        if not is_folder(path):
             found.append(path)
             continue
-        inside = [entry for entry in sorted(path.rglob("*")) if entry.suffix.lower() in SUFFIXES]
-        inside = [entry for entry in inside if entry.is_file() and not entry.name.startswith(".")]
+        inside = [entry for entry in _files_in(path, desk) if entry.suffix.lower() in SUFFIXES]
         if not inside:
             desk.refuse(path, "no audio files in it")
         found += inside
     return list(dict.fromkeys(found))
+
+
+def _files_in(folder: Path, desk: "_Desk") -> list[Path]:
+    """Files in a folder and in its folders; one that may not be read is reported."""
+    from fourier.corpora.layout import is_plain_file
+
+    def refuse(error: OSError) -> None:
+        desk.refuse(Path(error.filename), f"cannot be read ({error.strerror})")
+
+    walk = os.walk(folder, onerror=refuse)
+    found = [Path(place) / name for place, _, names in walk for name in names]
+    return sorted(path for path in found if path.name[0] != "." and is_plain_file(path))
 
 
 class _Desk:
@@ -134,7 +152,8 @@ class _Desk:
             self.refuse(path, str(outcome))
             return
         self.last = outcome
-        row: Row = {"file": str(path), "seconds": round(outcome.attrs["seconds"], 3)}
+        name = str(path).encode(errors="backslashreplace").decode()  # not every name is UTF-8
+        row: Row = {"file": name, "seconds": round(outcome.attrs["seconds"], 3)}
         row |= {"windows": len(outcome), "padded": bool(outcome["padded"].any())}
         track = outcome.attrs["track"]
         if self.predictor.program.classes:
@@ -148,10 +167,12 @@ class _Desk:
 
     def refuse(self, path: Path, reason: str) -> None:
         self.refused += 1
-        print(f"error: {path}: {reason}", file=sys.stderr)
+        print(f"error: {one_line(path)}: {reason}", file=sys.stderr)
 
     def finish(self, console: "Console") -> None:
         """Print the table of files and, of a single one, that of its windows."""
+        from fourier.cli.show import plain
+
         if not self.rows or self.last is None:
             return
         if len(self.rows) == 1 and self.out is None:
@@ -164,12 +185,13 @@ class _Desk:
             with _writing(self.out):
                 self._write_table(SUMMARY, self.rows, self.rows)
             console.print(
-                f"A table and a picture of each, and {SUMMARY}.{self.format}: {self.out}",
+                f"A table and a picture of each, and {SUMMARY}.{self.format}: {plain(self.out)}",
                 soft_wrap=True,
             )
 
     def _name(self, stem: str) -> str:
         """A name for a file's outputs that no other has; songs of one name are numbered."""
+        stem = stem.encode(errors="backslashreplace")[:MOST_STEM_BYTES].decode(errors="ignore")
         name, number = stem, 1
         while name in self._names:
             number += 1
@@ -216,7 +238,7 @@ def _writing(out: Path) -> Iterator[None]:
 
 def _title(row: Row) -> str:
     """One line over a picture."""
-    return f"{Path(row['file']).name}   {_clock(row['seconds'])}   {_verdict(row)}"
+    return f"{one_line(Path(row['file']).name)}   {_clock(row['seconds'])}   {_verdict(row)}"
 
 
 def _verdict(row: Row) -> str:

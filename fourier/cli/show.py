@@ -1,5 +1,6 @@
 """What a person sees of a sweep: the plan, a bar, a line for each trial, and the summary."""
 
+import io
 import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from rich.text import Text
 from fourier.cli.guard import Interruption
 from fourier.config import TrialConfig
 from fourier.search.watch import Outcome, Watcher
+from fourier.shown import one_line
 
 if TYPE_CHECKING:
     from fourier.training import Task
@@ -28,8 +30,15 @@ if TYPE_CHECKING:
 
 def make_console() -> Console:
     """A console on standard output; wide where nobody looks, so that logs are not folded."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files are bytes, and terminals differ
+        sys.stdout.reconfigure(errors="backslashreplace")
     width = None if sys.stdout.isatty() else 160
     return Console(width=width, highlight=False)
+
+
+def plain(text: object) -> str:
+    """A text that came from elsewhere, as it may stand between marked-up words of one line."""
+    return escape(one_line(text))
 
 
 def print_facts(console: Console, title: str, facts: Mapping[str, str]) -> None:
@@ -37,7 +46,7 @@ def print_facts(console: Console, title: str, facts: Mapping[str, str]) -> None:
     console.print(f"[bold]{title}[/bold]", soft_wrap=True)
     room = max(map(len, facts))
     for name, fact in facts.items():
-        console.print(f"  [dim]{name:<{room}}[/dim]  {escape(fact)}", soft_wrap=True)
+        console.print(f"  [dim]{name:<{room}}[/dim]  {plain(fact)}", soft_wrap=True)
 
 
 def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Table:
@@ -57,7 +66,7 @@ def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | T
             min_width=0 if i == len(columns) - 1 else _width(name, [row[i] for row in rows]),
         )
     for row in rows:
-        table.add_row(*(escape(cell) if isinstance(cell, str) else cell for cell in row))
+        table.add_row(*(plain(cell) if isinstance(cell, str) else cell for cell in row))
     return table
 
 
@@ -132,7 +141,7 @@ class Screen(Watcher):
         self.progress.update(self.trials, advance=1)
         if outcome.config is None or outcome.value is None:
             self.console.print(
-                f"  trial {outcome.number:04d}  [red]failed[/red]  {escape(outcome.reason)}"
+                f"  trial {outcome.number:04d}  [red]failed[/red]  {plain(outcome.reason)}"
             )
             return
         value = outcome.metrics[self.objective]

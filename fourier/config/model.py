@@ -6,7 +6,9 @@ Not here: the networks (`fourier.models`), and what depends on the data (input s
 from dataclasses import dataclass
 from typing import Literal
 
-from fourier.config.plain import require_between
+from fourier.config.plain import check_types, require_between
+
+MOST_LAYERS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +16,7 @@ class MLPConfig:
     """A multilayer perceptron on the flattened picture; the defaults are the genre notebook's.
 
     Attributes:
-        hidden: units of each hidden layer, 1 to 4096.
+        hidden: units of each hidden layer, 1 to 4096; 1 to 16 layers.
         dropout: share of units dropped after each hidden layer, 0 to 0.9.
     """
 
@@ -23,8 +25,12 @@ class MLPConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        check_types(self)
         if not self.hidden:
             raise ValueError("`hidden` must name at least one layer, but got ()")
+        if len(self.hidden) > MOST_LAYERS:
+            got = len(self.hidden)
+            raise ValueError(f"`hidden` must name at most {MOST_LAYERS} layers, but got {got}")
         for units in self.hidden:
             require_between("hidden", units, 1, 4096)
         require_between("dropout", self.dropout, 0, 0.9)
@@ -44,6 +50,7 @@ class TwoConvConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        check_types(self)
         require_between("width", self.width, 1, 256)
         require_between("dropout", self.dropout, 0, 0.9)
 
@@ -66,6 +73,7 @@ class CNNConfig:
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
+        check_types(self)
         require_between("width", self.width, 4, 256)
         require_between("depth", self.depth, 1, 6)
         require_between("convs", self.convs, 1, 3)
@@ -90,6 +98,7 @@ class ResNetConfig:
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
+        check_types(self)
         require_between("width", self.width, 4, 256)
         require_between("stages", self.stages, 1, 5)
         require_between("blocks", self.blocks, 1, 4)
@@ -114,6 +123,7 @@ class CRNNConfig:
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
+        check_types(self)
         require_between("width", self.width, 4, 256)
         require_between("depth", self.depth, 1, 5)
         require_between("hidden", self.hidden, 4, 512)

@@ -5,10 +5,11 @@ Names and meanings are librosa's. Not here: the sample rate (the corpus has it) 
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from fourier.config.plain import require_between, require_one_of, to_plain
+from fourier.config.plain import check_types, require_between, require_one_of, to_plain
 from fourier.digest import digest_of
 
 Kind = Literal["mel", "mfcc"]
@@ -53,8 +54,7 @@ class SpectrogramConfig:
     normalization: Normalization = "unit"
 
     def __post_init__(self) -> None:
-        for name in ("fmin", "fmax", "floor_db"):
-            object.__setattr__(self, name, float(getattr(self, name)))
+        check_types(self)
         require_one_of("kind", self.kind, get_args(Kind))
         require_one_of("mel_scale", self.mel_scale, get_args(MelScale))
         require_one_of("reference", self.reference, get_args(Reference))
@@ -65,7 +65,7 @@ class SpectrogramConfig:
             raise ValueError(f"`1 <= hop_length <= n_fft` must hold, but got {got}")
         require_between("n_mels", self.n_mels, 8, 256)
         require_between("floor_db", self.floor_db, 20, 120)
-        if not 0 <= self.fmin < self.fmax:
+        if not 0 <= self.fmin < self.fmax < math.inf:
             got_range = (self.fmin, self.fmax)
             raise ValueError(f"`0 <= fmin < fmax` must hold, but got {got_range}")
         self._check_mfcc()

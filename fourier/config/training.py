@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from fourier.config.plain import require_between, require_one_of
+from fourier.config.plain import check_types, require_between, require_one_of
 
 Loss = Literal["cross_entropy", "mse", "ccc", "mse+ccc"]
 Schedule = Literal["constant", "cosine", "one_cycle"]
@@ -55,6 +55,7 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self)
         require_between("epochs", self.epochs, 1, MAX_EPOCHS)
         require_between("batch_size", self.batch_size, 1, 4096)
         require_between("lr", self.lr, 1e-7, 1)

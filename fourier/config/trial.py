@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fourier.config.model import CNNConfig, ModelConfig
-from fourier.config.plain import flatten, from_plain, to_plain
+from fourier.config.plain import check_types, flatten, from_plain, to_plain
 from fourier.config.spectrogram import SpectrogramConfig
 from fourier.config.training import TrainingConfig
 from fourier.digest import digest_of
@@ -28,6 +28,9 @@ class TrialConfig:
     spectrogram: SpectrogramConfig = field(default_factory=SpectrogramConfig)
     model: ModelConfig = field(default_factory=CNNConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
     @property
     def digest(self) -> str:

@@ -10,6 +10,7 @@ from fourier.corpora.demo import ensure_demo, write_demo
 from fourier.corpora.download import fetch
 from fourier.corpora.folder import KINDS, folder_kind, has_folder, load_folder
 from fourier.corpora.gtzan import has_gtzan, load_gtzan
+from fourier.corpora.layout import is_folder
 from fourier.corpora.splits import PROTOCOLS, assign_folds, assign_parts
 from fourier.corpora.summary import count_reasons, summarise
 from fourier.errors import CorpusError
@@ -64,7 +65,7 @@ def load_corpus(
     """
     if task is not None:
         require_one_of("task", task, (*_LOADERS, *KINDS))
-    if not root.is_dir():
+    if not is_folder(root):
         raise CorpusError(f"there is no folder {root}; check the path, {_DEMO}")
     if has_folder(root) or task in KINDS:
         return _load_folder(root, task, clip_seconds)

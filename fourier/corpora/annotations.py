@@ -7,13 +7,14 @@ not read: for ids up to 1000 their valence and arousal means are swapped.
 
 import math
 import re
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from fourier.corpora.table import Table, read_table
+from fourier.corpora.table import Table, open_table
 from fourier.errors import CorpusError
 
 FIRST_SECOND = 15.0
@@ -25,8 +26,13 @@ TARGETS = ("valence", "arousal")
 NOTHING = ("", "NA")
 """What stands in a cell without an annotation, besides NaN."""
 
-_SAMPLE = re.compile(r"sample_(\d+)ms")
-_ID = re.compile(r"[0-9]+(\.0*)?")  # spreadsheets make 17.0 of 17
+MOST_SONGS = 1_000_000
+MOST_SAMPLES = 25_000_000
+"""Of all songs together; the release has 2.2 million. More is a mistake, or somebody's attack."""
+
+_SAMPLE = re.compile(r"sample_([1-9][0-9]{4,8})ms")
+_ID = re.compile(r"0*([0-9]{1,15})(\.0*)?")  # spreadsheets make 17.0 of 17
+_NUMBER = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?|[-+]?(nan|inf|infinity)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,24 @@ def read_samples(path: Path) -> Samples:
         CorpusError: a column is missing, an id stands twice, a cell is no number, or a label lies
             outside [-1, 1].
     """
-    table = read_table(path)
-    songs = _song_ids(table)
-    times = _sample_times(table)
-    first = int(FIRST_SECOND * 1000)
-    values = np.full((len(songs), (max(times) - first) // 500 + 1), np.nan)
-    for time in times:
-        values[:, (time - first) // 500] = _numbers(table, f"sample_{time}ms")
+    with open_table(path) as table:
+        song_cell = table.position("song_id")
+        times = _sample_times(table)
+        cells_of_samples = [table.position(f"sample_{time}ms") for time in times]
+        places = [(time - int(FIRST_SECOND * 1000)) // 500 for time in times]
+        songs: dict[str, None] = {}
+        numbers = array("d")
+        for line, cells in table.rows:
+            _add_song(path, line, cells[song_cell], songs)
+            if len(songs) > MOST_SONGS or len(songs) * (max(places) + 1) > MOST_SAMPLES:
+                raise CorpusError(
+                    f"{path}, row {line}: more than {MOST_SONGS:,} songs or {MOST_SAMPLES:,} "
+                    "half seconds of them; unpack the table again"
+                )
+            for time, cell in zip(times, cells_of_samples, strict=True):
+                numbers.append(_number(path, line, time, cells[cell]))
+    values = np.full((len(songs), max(places) + 1), np.nan)
+    values[:, places] = np.array(numbers).reshape(len(songs), len(times))
     return Samples(path, tuple(songs), values)
 
 
@@ -120,35 +137,33 @@ def _sample_times(table: Table) -> list[int]:
     return times
 
 
-def _song_ids(table: Table) -> list[str]:
-    songs: list[str] = []
-    seen = set()
-    for cell, line in zip(table.column("song_id"), table.lines, strict=True):
-        if not _ID.fullmatch(cell):
-            raise CorpusError(f"{table.path}, row {line}: `song_id` {cell!r} is not an id; mend it")
-        song = str(int(float(cell)))
-        if song in seen:
-            raise CorpusError(f"{table.path}, row {line}: song {song} is there twice; remove one")
-        seen.add(song)
-        songs.append(song)
-    return songs
+def _add_song(path: Path, line: int, cell: str, songs: dict[str, None]) -> None:
+    match = _ID.fullmatch(cell)
+    if not match:
+        raise CorpusError(f"{path}, row {line}: `song_id` {_short(cell)} is not an id; mend it")
+    song = str(int(match[1]))
+    if song in songs:
+        raise CorpusError(f"{path}, row {line}: song {song} is there twice; remove one")
+    songs[song] = None
 
 
-def _numbers(table: Table, column: str) -> list[float]:
-    numbers = []
-    for cell, line in zip(table.column(column), table.lines, strict=True):
-        try:
-            number = float(cell) if cell not in NOTHING else math.nan
-        except ValueError:
-            raise CorpusError(
-                f"{table.path}, row {line}, `{column}`: {cell!r} is not a number; mend it"
-            ) from None
-        if abs(number) > 1:
-            raise CorpusError(
-                f"{table.path}, row {line}, `{column}`: {cell} lies outside [-1, 1]; mend it"
-            )
-        numbers.append(number)
-    return numbers
+def _number(path: Path, line: int, time: int, cell: str) -> float:
+    if cell in NOTHING:
+        return math.nan
+    try:
+        number = float(cell) if _NUMBER.fullmatch(cell) else None  # float takes 1_0 for 10
+    except ValueError:
+        number = None
+    if number is None or abs(number) > 1:
+        fault = "is not a number" if number is None else "lies outside [-1, 1]"
+        shown = _short(cell) if number is None else cell
+        raise CorpusError(f"{path}, row {line}, `sample_{time}ms`: {shown} {fault}; mend it")
+    return number
+
+
+def _short(cell: str) -> str:
+    """A cell as it may stand in a message: on one line, and not a novel."""
+    return repr(cell if len(cell) <= 40 else f"{cell[:40]}…")
 
 
 def _by_clip(samples: Samples, songs: list[str], per_clip: int) -> np.ndarray:

@@ -4,10 +4,14 @@ Only plain files and folders are unpacked, as new files with ordinary permission
 the archive comes from and whether it is the right one (`fourier.corpora.download`).
 """
 
+import bz2
 import errno
+import gzip
 import lzma
+import math
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -15,14 +19,30 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from fourier.errors import DownloadError
+from fourier.shown import one_line
 
 MOST_BYTES = 16 * 2**30
 MOST_MEMBERS = 100_000
+MOST_HEADER_BYTES = 2**20
+"""What a tar may say of one member; `tarfile` would keep all of it in memory."""
 BLOCK_BYTES = 2**20
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    ValueError,  # of tarfile and zipfile, about numbers and names that are none
+    OverflowError,
+    NotImplementedError,
+    MemoryError,
+    struct.error,
+)
+"""What the standard library raises over bytes that are no archive, or not a whole one."""
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -35,6 +55,7 @@ class _Member:
     """A plain file in an archive, or a folder if ``open`` is None."""
 
     name: str
+    size: int
     open: Callable[[], IO[bytes]] | None
 
 
@@ -72,8 +93,9 @@ def extract(
         content.mkdir()
         _unpack(archive, content, most_bytes, most_members)
         content.replace(folder)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
-        raise _refusal(archive, f"it is damaged ({error})") from error
+    except DAMAGE as error:
+        reason = one_line(error) or type(error).__name__
+        raise _refusal(archive, f"it is damaged ({reason})") from error
     except OSError as error:
         if error.errno in DISK_TROUBLE:
             raise _no_place(archive, folder, error) from error
@@ -94,11 +116,13 @@ def _refusal(archive: Path, reason: str) -> BadArchiveError:
 
 
 def _unpack(archive: Path, into: Path, most_bytes: int, most_members: int) -> None:
-    members = _tar_members if tarfile.is_tarfile(archive) else _zip_members
+    members = _zip_members(archive) if _is_zip(archive) else _tar_members(archive, most_bytes)
     room_left = most_bytes
-    for number, member in enumerate(members(archive), start=1):
+    for number, member in enumerate(members, start=1):
         if number > most_members:
             raise _refusal(archive, f"it holds more than {most_members:,} files")
+        if member.size > room_left:  # also of what is passed over: that takes time, too
+            raise _refusal(archive, f"it unpacks to more than {most_bytes:,} bytes")
         path = _place(archive, member.name)
         if _is_of_macos(path):
             continue
@@ -109,7 +133,7 @@ def _unpack(archive: Path, into: Path, most_bytes: int, most_members: int) -> No
             (into / path).parent.mkdir(parents=True, exist_ok=True)
             room_left -= _copy(member.open, into / path, room_left)
         except (FileExistsError, NotADirectoryError) as error:
-            raise _refusal(archive, f"it holds {member.name} twice") from error
+            raise _refusal(archive, f"it holds {member.name!r} twice") from error
         if room_left < 0:
             raise _refusal(archive, f"it unpacks to more than {most_bytes:,} bytes")
 
@@ -136,17 +160,73 @@ def _is_of_macos(path: Path) -> bool:
     return "__MACOSX" in path.parts or name.startswith("._") or name == ".DS_Store"
 
 
-def _tar_members(archive: Path) -> Iterator[_Member]:
-    with tarfile.open(archive) as tar:
-        for info in tar:
-            if info.isdir():
-                yield _Member(info.name, None)
-            elif info.isfile():
-                yield _Member(info.name, _opener(tar, info))
-            else:
-                raise _refusal(archive, f"its member {info.name!r} is a link or a device")
-        while tar.fileobj is not None and tar.fileobj.read(BLOCK_BYTES):
-            pass  # to the end, where a compressed stream has its checksum
+def _is_zip(archive: Path) -> bool:
+    """Told by how it begins; `tarfile.is_tarfile` would read as much as a hostile header asks."""
+    with archive.open("rb") as file:
+        return file.read(2) == b"PK"
+
+
+class _Rationed:
+    """A tar's bytes, unpacked, of which only so many may be read at a time.
+
+    Long names, and lists of holes, stand between members, are as long as the archive likes, and
+    are read at once. Only what `tarfile` calls is here.
+    """
+
+    def __init__(self, archive: Path, content: IO[bytes]) -> None:
+        self.left: float = MOST_HEADER_BYTES
+        self._archive = archive
+        self._content = content
+
+    def read(self, size: int = -1) -> bytes:
+        self.left -= size if size >= 0 else math.inf
+        if self.left < 0:
+            raise _refusal(
+                self._archive, f"it describes a file in over {MOST_HEADER_BYTES:,} bytes"
+            )
+        return self._content.read(size)
+
+    def seek(self, place: int) -> int:
+        return self._content.seek(place)
+
+    def tell(self) -> int:
+        return self._content.tell()
+
+
+def _tar_members(archive: Path, most_bytes: int) -> Iterator[_Member]:
+    with _unpacked(archive) as content:
+        rationed = _Rationed(archive, content)
+        with tarfile.open(fileobj=cast(IO[bytes], rationed), mode="r:") as tar:
+            while True:
+                rationed.left = MOST_HEADER_BYTES
+                info = tar.next()
+                if info is None:
+                    break
+                rationed.left = math.inf  # whoever copies a member does so in blocks
+                if info.isdir():
+                    yield _Member(info.name, 0, None)
+                elif info.isfile():
+                    yield _Member(info.name, info.size, _opener(tar, info))
+                else:
+                    raise _refusal(archive, f"its member {info.name!r} is a link or a device")
+        rest = most_bytes
+        while block := content.read(BLOCK_BYTES):  # a compressed stream ends with its checksum
+            rest -= len(block)
+            if rest < 0:
+                raise _refusal(archive, f"it unpacks to more than {most_bytes:,} bytes")
+
+
+def _unpacked(archive: Path) -> IO[bytes]:
+    """The bytes of a tar, whatever it was compressed with."""
+    with archive.open("rb") as file:
+        start = file.read(6)
+    if start.startswith(b"\x1f\x8b"):
+        return cast(IO[bytes], gzip.open(archive))
+    if start.startswith(b"BZh"):
+        return cast(IO[bytes], bz2.open(archive))
+    if start == b"\xfd7zXZ\0":
+        return cast(IO[bytes], lzma.open(archive))
+    return archive.open("rb")
 
 
 def _opener(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], IO[bytes]]:
@@ -168,9 +248,9 @@ def _zip_members(archive: Path) -> Iterator[_Member]:
             if info.flag_bits & 1 or info.compress_type not in ZIP_METHODS:
                 raise _refusal(archive, f"its member {info.filename!r} is encrypted or odd")
             if info.is_dir():
-                yield _Member(info.filename, None)
+                yield _Member(info.filename, 0, None)
             else:
-                yield _Member(info.filename, _zip_opener(packed, info))
+                yield _Member(info.filename, info.file_size, _zip_opener(packed, info))
 
 
 def _zip_opener(packed: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:

@@ -5,6 +5,7 @@ the tables side by side. `songs_info.csv`, where it is there, tells the artists.
 """
 
 import filecmp
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -16,8 +17,8 @@ from fourier.corpora.annotations import (
     songs_in_all,
 )
 from fourier.corpora.corpus import Corpus, left_out_frame
-from fourier.corpora.layout import corpus_name, find_files
-from fourier.corpora.table import read_table
+from fourier.corpora.layout import corpus_name, find_files, is_plain_file
+from fourier.corpora.table import open_table
 from fourier.errors import CorpusError
 
 SAMPLE_RATE = 44_100
@@ -70,12 +71,17 @@ def load_deam(root: Path) -> Corpus:
 
 def has_deam(root: Path) -> bool:
     """Whether a folder holds dynamic annotations."""
-    return any(find_files(root, lambda path: path.name == "arousal.csv"))
+    return any(find_files(root, _named("arousal.csv")))
+
+
+def _named(name: str) -> Callable[[Path], bool]:
+    """Whether it is a file of that name; a pipe of that name would keep us waiting."""
+    return lambda path: path.name == name and is_plain_file(path)
 
 
 def _find_table(root: Path, dimension: str) -> Path:
     """The averaged dynamic annotations, as they were released or copied to another place."""
-    found = find_files(root, lambda path: path.name == f"{dimension}.csv")
+    found = find_files(root, _named(f"{dimension}.csv"))
     if not found:
         raise CorpusError(
             f"{root} holds no {dimension}.csv; unpack DEAM_Annotations.zip there, or write a demo "
@@ -95,18 +101,22 @@ def _find_audio(root: Path, left_out: list[tuple[str, str]]) -> dict[str, Path]:
     In ``MEMD_audio/`` where there is one, since other collections number their files, too.
     """
     found = find_files(
-        root, lambda path: path.suffix.lower() in AUDIO_SUFFIXES and path.stem.isdecimal()
+        root, lambda path: path.suffix.lower() in AUDIO_SUFFIXES and _is_id(path.stem)
     )
     audio: dict[str, Path] = {}
     for path in [path for path in found if path.parent.name == "MEMD_audio"] or found:
         song, item = str(int(path.stem)), path.relative_to(root).as_posix()
-        if not path.is_file():
+        if not is_plain_file(path):
             left_out.append((item, "not a file"))
         elif song in audio:
             left_out.append((item, "another file of the same song is used"))
         else:
             audio[song] = path
     return audio
+
+
+def _is_id(stem: str) -> bool:
+    return stem.isascii() and stem.isdecimal()
 
 
 def _tracks(root: Path, songs: list[str], audio: dict[str, Path]) -> pd.DataFrame:
@@ -122,9 +132,9 @@ def _tracks(root: Path, songs: list[str], audio: dict[str, Path]) -> pd.DataFram
 
 def _artists(root: Path) -> dict[str, str]:
     """Artists by song id; cells carry stray tabs and quotes."""
-    for path in find_files(root, lambda path: path.name == "songs_info.csv")[:1]:
-        table = read_table(path)
-        cells = zip(table.column("song_id"), table.column("Artist"), strict=True)
-        known = {song: artist.strip('"\t ') for song, artist in cells}
+    for path in find_files(root, _named("songs_info.csv"))[:1]:
+        with open_table(path) as table:
+            song, artist = table.position("song_id"), table.position("Artist")
+            known = {cells[song]: cells[artist].strip('"\t ') for _, cells in table.rows}
         return {song: artist for song, artist in known.items() if artist}
     return {}

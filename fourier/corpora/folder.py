@@ -11,7 +11,9 @@ what is too short for a clip are left out and listed. Not here: how a table is s
 
 import os
 import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,7 +23,7 @@ import pandas as pd
 from fourier.corpora.corpus import Corpus, left_out_frame
 from fourier.corpora.layout import find_files
 from fourier.corpora.stretches import Stretch, cut_stretches
-from fourier.corpora.table import Table, read_table
+from fourier.corpora.table import Table, open_table
 from fourier.errors import CorpusError
 
 AUDIO, LABELS = "audio", "labels.csv"
@@ -79,7 +81,8 @@ def folder_kind(root: Path) -> str:
     Raises:
         CorpusError: there is no such file, or its columns say neither.
     """
-    return _kind_of(_read(root)).name
+    with _labels(root) as table:
+        return _kind_of(table).name
 
 
 def load_folder(root: Path, clip_seconds: float | None = None) -> Corpus:
@@ -98,11 +101,11 @@ def load_folder(root: Path, clip_seconds: float | None = None) -> Corpus:
             f"`{LEAST_CLIP_SECONDS} <= clip_seconds <= {MOST_CLIP_SECONDS}` must hold, but got "
             f"{clip_seconds}"
         )
-    table = _read(root)
-    kind = _kind_of(table)
+    with _labels(root) as table:
+        kind = _kind_of(table)
+        dimensions = tuple(name for name in DIMENSIONS if name in table.columns)
+        files, left_out = _files(root, table, dimensions)
     length = clip_seconds or kind.clip_seconds
-    dimensions = tuple(name for name in DIMENSIONS if name in table.columns)
-    files, left_out = _files(root, table, dimensions)
     classes = tuple(sorted({file.label for file in files.values()})) if not dimensions else ()
     if len(classes) == 1:
         raise CorpusError(f"{table.path} has the one label {classes[0]!r}; add a second")
@@ -131,14 +134,16 @@ def load_folder(root: Path, clip_seconds: float | None = None) -> Corpus:
     )
 
 
-def _read(root: Path) -> Table:
+@contextmanager
+def _labels(root: Path) -> Iterator[Table]:
     for place in (root / LABELS, root / AUDIO):
         if not place.exists():
             raise CorpusError(
                 f"there is no {place}; put the files in {AUDIO}/ and what is said of them in "
                 f"{LABELS}, with the columns file,label or file,valence,arousal"
             )
-    return read_table(root / LABELS)
+    with open_table(root / LABELS) as table:
+        yield table
 
 
 def _kind_of(table: Table) -> _Kind:
@@ -179,7 +184,7 @@ def _files(
     there = {path.relative_to(audio).as_posix() for path in find_files(audio, Path.is_file)}
     files: dict[str, _File] = {}
     left_out: list[tuple[str, str]] = []
-    for cells, line in zip(table.rows, table.lines, strict=True):
+    for line, cells in table.rows:
         row = {name: cells[place] for name, place in table.columns.items()}
         file = _file_of(row, table.path, line, dimensions)
         name = PurePosixPath(row["file"]).as_posix()

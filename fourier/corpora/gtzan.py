@@ -12,8 +12,16 @@ import numpy as np
 import pandas as pd
 
 from fourier.corpora.corpus import Corpus, left_out_frame
-from fourier.corpora.layout import corpus_name, find_files, is_litter
+from fourier.corpora.layout import (
+    corpus_name,
+    find_files,
+    is_folder,
+    is_litter,
+    is_plain_file,
+    is_text,
+)
 from fourier.errors import CorpusError
+from fourier.shown import one_line
 
 SAMPLE_RATE = 22_050
 CLIP_SECONDS = 3.0
@@ -35,6 +43,7 @@ GENRES = (
 )
 GENRE_ROOTS = {"genres", "genres_original"}
 AUDIO_SUFFIXES = (".wav", ".au")
+NO_TEXT = "its name is no UTF-8"
 
 
 def load_gtzan(root: Path) -> Corpus:
@@ -117,7 +126,7 @@ def _genre_roots(root: Path) -> list[Path]:
 
 
 def _is_audio(path: Path) -> bool:
-    return path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()
+    return path.suffix.lower() in AUDIO_SUFFIXES and is_plain_file(path)
 
 
 def _tracks(folder: Path) -> tuple[list[tuple[str, Path, str]], list[tuple[str, str]]]:
@@ -125,7 +134,9 @@ def _tracks(folder: Path) -> tuple[list[tuple[str, Path, str]], list[tuple[str, 
     rows: list[tuple[str, Path, str]] = []
     left_out: list[tuple[str, str]] = []
     for entry in sorted(path for path in folder.iterdir() if not is_litter(path.name)):
-        if entry.is_dir():
+        if is_folder(entry) and not is_text(entry.name):
+            left_out.append((f"{one_line(entry.name)}/", NO_TEXT))
+        elif is_folder(entry):
             tracks = _tracks_of_genre(entry, left_out)
             rows += [(track, path, entry.name) for track, path in sorted(tracks.items())]
         elif _is_audio(entry):
@@ -147,8 +158,10 @@ def _tracks_of_genre(folder: Path, left_out: list[tuple[str, str]]) -> dict[str,
         track = path.stem if whole else f"{folder.name}.{path.stem}"
         if path.suffix.lower() not in AUDIO_SUFFIXES:
             left_out.append((item, "not .wav or .au"))
-        elif not path.is_file():
+        elif not is_plain_file(path):
             left_out.append((item, "not a file"))
+        elif not is_text(track):
+            left_out.append((one_line(item), NO_TEXT))
         elif track in found:
             left_out.append((item, "another file of the same track is used"))
         else:

@@ -19,18 +19,42 @@ MARKER = "fourier-demo.json"
 
 
 def find_files(root: Path, wanted: Callable[[Path], bool]) -> list[Path]:
-    """Files under a folder that are wanted, the nearest first, then by name.
+    """What is no folder under a folder and wanted, the nearest first, then by name.
 
     Hidden files and folders and macOS's shadow copies are passed over. Links are followed, each
     folder is entered once.
+
+    Raises:
+        CorpusError: a folder may not be read.
     """
     found = [path for path in _walk(root) if wanted(path)]
     return sorted(found, key=lambda path: (len(path.parts), path))
 
 
 def is_litter(name: str) -> bool:
-    """Whether it is what file managers leave: .DS_Store, ._blues.00000.wav, __MACOSX."""
-    return name.startswith(".") or name == "__MACOSX"
+    """Whether it is what systems leave: .DS_Store, ._blues.00000.wav, __MACOSX, lost+found."""
+    return name.startswith(".") or name in ("__MACOSX", "lost+found")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder, or a link to one; not where nobody may look, or its name is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def is_plain_file(path: Path) -> bool:
+    """Whether it is a file, or a link to one, and no pipe or device that might never end."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_text(name: str) -> bool:
+    """Whether a name is UTF-8, as everything must be that goes into tables and databases."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def corpus_name(root: Path, folder: Path, task: str, usual_protocol: str) -> tuple[str, str]:
@@ -49,12 +73,12 @@ def corpus_name(root: Path, folder: Path, task: str, usual_protocol: str) -> tup
     """
     places = [folder, *folder.parents]
     places = [*places[: places.index(root) + 1], root.resolve().parent]
-    marker = next((place / MARKER for place in places if (place / MARKER).is_file()), None)
+    marker = next((place / MARKER for place in places if is_plain_file(place / MARKER)), None)
     if marker is None:
         return task, usual_protocol
     try:
         name = json.loads(marker.read_text(encoding="utf-8"))["corpus"]
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         name = None
     if name != f"{task}-demo":
         raise CorpusError(
@@ -65,7 +89,7 @@ def corpus_name(root: Path, folder: Path, task: str, usual_protocol: str) -> tup
 
 def _walk(root: Path) -> Iterator[Path]:
     entered = set()
-    for folder, subfolders, files in os.walk(root, followlinks=True):
+    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_refuse):
         here = Path(folder)
         status = here.stat()
         if (status.st_dev, status.st_ino) in entered:
@@ -79,3 +103,10 @@ def _walk(root: Path) -> Iterator[Path]:
             key=lambda name: ((here / name).is_symlink(), name),  # the thing before links to it
         )
         yield from (here / name for name in files if not is_litter(name))
+
+
+def _refuse(error: OSError) -> None:
+    raise CorpusError(
+        f"{error.filename} cannot be read ({error.strerror}); mend its permissions, or name "
+        "another folder"
+    ) from None

@@ -176,5 +176,5 @@ def _read_notes(part: Path) -> _Version | None:
         return None
     try:
         return _Version(**json.loads(_notes(part).read_text()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None

@@ -100,7 +100,7 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
         sealed = fields.pop("seal")
     except FileNotFoundError:
         return None
-    except (ValueError, AttributeError, TypeError, KeyError):  # no JSON, no object, no seal
+    except (ValueError, AttributeError, TypeError, KeyError, RecursionError):  # not as written
         raise DamagedEntryError("its manifest cannot be read") from None
     if sealed != digest_of(fields):
         raise DamagedEntryError("its manifest was changed")

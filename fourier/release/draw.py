@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fourier.tracking.pictures import INK, MARK, TRAIN, VALID
+from fourier.tracking.pictures import INK, MARK, TRAIN, VALID, as_labels, save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +45,7 @@ def draw_prediction(target: Path | IO[bytes], frame: pd.DataFrame, title: str) -
 
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=11, color=INK)
+    figure.suptitle(title, fontsize=11, color=INK, parse_math=False)  # a name may hold $
     columns = list(frame.attrs["track"])
     if "predicted" in frame:
         left, right = figure.subplots(1, 2, width_ratios=(1.9, 1), sharey=True)
@@ -57,7 +57,7 @@ def draw_prediction(target: Path | IO[bytes], frame: pd.DataFrame, title: str) -
         draw_plane(figure, right, frame)
     else:
         draw_lines(figure.subplots(), frame, columns)
-    figure.savefig(target, dpi=DPI, format="png")
+    save_picture(figure, target, DPI)
 
 
 def draw_lines(axes: "Axes", frame: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -112,7 +112,7 @@ def draw_strip(axes: "Axes", frame: pd.DataFrame, columns: Sequence[str]) -> Non
         interpolation="nearest",
         extent=(first, last, len(columns) - 0.5, -0.5),
     )
-    axes.set_yticks(range(len(columns)), [name.removeprefix("p_") for name in columns])
+    axes.set_yticks(range(len(columns)), as_labels([name.removeprefix("p_") for name in columns]))
     axes.set_xlabel(_time_label(frame))
     axes.set_title("probability by segment", fontsize=9, color=INK)
     _clock(axes, frame)

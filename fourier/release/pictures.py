@@ -11,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fourier.release.confirm import Confirmed
-from fourier.tracking.pictures import INK, TRAIN, VALID, draw_confusion, draw_scatter
+from fourier.tracking.pictures import (
+    INK,
+    TRAIN,
+    VALID,
+    draw_confusion,
+    draw_scatter,
+    save_picture,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +83,7 @@ def draw_test(
     else:
         for i, name in enumerate(targets):
             draw_scatter(axes[i], outputs[:, i], truth[:, i], name)
-    figure.savefig(path, dpi=80)
+    save_picture(figure, path, dpi=80)
 
 
 def draw_calibration(

@@ -144,6 +144,8 @@ def _read_checked(path: Path) -> dict[str, Any]:
             records = {
                 info.filename.partition("/")[2]: info.filename for info in archive.infolist()
             }
+            if any(info.compress_type or info.flag_bits & 1 for info in archive.infolist()):
+                raise foreign  # torch packs neither compressed nor encrypted; a bomb is the one
             damaged = archive.testzip()
             if damaged is not None:
                 raise ReleaseError(f"{path} is damaged at {damaged}; copy or download it again")
@@ -162,7 +164,14 @@ def _read_checked(path: Path) -> dict[str, Any]:
         raise ReleaseError(
             f"{path} cannot be read ({error.strerror}); name a program or models:/NAME@champion"
         ) from None
-    except (zipfile.BadZipFile, ValueError, KeyError):
+    except (
+        zipfile.BadZipFile,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ):
         raise foreign from None
     if suspect is not None:
         raise ReleaseError(

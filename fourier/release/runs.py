@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fourier.config import TrialConfig
+from fourier.config.plain import shorten
 from fourier.errors import ConfigError
 from fourier.release.registry import registry_errors
 from fourier.tracking import Tracker
@@ -53,12 +54,23 @@ def read_config(tracker: Tracker, run_id: str) -> RunConfig:
         registry_errors(tracker, f"there is no run {run_id} with a {CONFIG_FILE}"),
         tempfile.TemporaryDirectory() as folder,
     ):
-        text = Path(tracker.client.download_artifacts(run_id, CONFIG_FILE, folder)).read_text()
+        data = Path(tracker.client.download_artifacts(run_id, CONFIG_FILE, folder)).read_bytes()
+    return parse_config(data, run_id)
+
+
+def parse_config(data: bytes, run_id: str) -> RunConfig:
+    """Read a ``config.json``.
+
+    Raises:
+        ConfigError: it does not describe an experiment.
+    """
     try:
-        return _parse(json.loads(text))
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        return _parse(json.loads(data))
+    except ConfigError:
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ConfigError(
-            f"{CONFIG_FILE} of run {run_id} does not describe an experiment ({error!r}); "
+            f"{CONFIG_FILE} of run {run_id} does not describe an experiment ({shorten(error)}); "
             "name another run"
         ) from None
 

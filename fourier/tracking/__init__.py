@@ -1,9 +1,10 @@
 """What happened, in MLflow: runs, their pictures and the links to them."""
 
+from fourier.shown import without_password
 from fourier.tracking.lines import Line, Panel, draw_lines
 from fourier.tracking.links import save_view, version_link
 from fourier.tracking.pictures import draw_trial
-from fourier.tracking.runs import TrackedRun, Tracker, require_answer, without_password
+from fourier.tracking.runs import TrackedRun, Tracker, require_answer
 
 __all__ = [
     "Line",

@@ -4,14 +4,16 @@ Matplotlib's object interface only, so that nothing touches a screen or global s
 plots over many trials, which Optuna draws.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK = "#22303c"
 TRAIN = "#9aa5b1"
@@ -45,13 +47,11 @@ def draw_trial(
         targets: the names of the outputs of a regression.
         classes: the names of the classes; empty for a regression.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     panels = 2 if classes else 1 + len(targets)
     width = panels * PANEL_INCHES
-    figure = Figure(figsize=(width, HEIGHT_INCHES), dpi=80)
-    canvas = FigureCanvasAgg(figure)
+    figure = Figure(figsize=(width, HEIGHT_INCHES))
     figure.text(0.5, 1 - 0.22 / HEIGHT_INCHES, title, ha="center", fontsize=11, color=INK)
 
     def panel(place: int, left: float, bottom: float, right: float) -> "Axes":
@@ -67,7 +67,22 @@ def draw_trial(
     else:
         for i, name in enumerate(targets):
             draw_scatter(panel(1 + i, 0.75, 0.5, 0.1), predictions[:, i], truth[:, i], name)
-    canvas.print_png(path)  # type: ignore[no-untyped-call]
+    save_picture(figure, path, dpi=80)
+
+
+def save_picture(figure: "Figure", target: Path | IO[bytes], dpi: int) -> None:
+    """Write a PNG. What the font has no letters for, names in other scripts, becomes boxes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure.set_dpi(dpi)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
+        FigureCanvasAgg(figure).print_png(target)  # type: ignore[no-untyped-call]
+
+
+def as_labels(names: Sequence[str]) -> list[str]:
+    """Names that somebody else gave, as text: between dollar signs matplotlib reads formulas."""
+    return [name.replace("$", r"\$") for name in names]
 
 
 def draw_curves(axes: "Axes", history: Sequence[Mapping[str, float]], objective: str) -> None:
@@ -112,7 +127,7 @@ def draw_confusion(
         text: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7, "color": color}
         axes.text(column, row, f"{share:.0%}", **text)
     ticks = range(len(classes))
-    axes.set_xticks(ticks, classes, rotation=45, ha="right", fontsize=8)
-    axes.set_yticks(ticks, classes, fontsize=8)
+    axes.set_xticks(ticks, as_labels(classes), rotation=45, ha="right", fontsize=8)
+    axes.set_yticks(ticks, as_labels(classes), fontsize=8)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")

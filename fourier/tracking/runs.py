@@ -9,7 +9,6 @@ worth writing (the search decides), and models in the registry (the release does
 import contextlib
 import logging
 import os
-import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from fourier.errors import TrackingError
+from fourier.shown import without_password
 from fourier.tracking.database import write_ahead
 
 if TYPE_CHECKING:
@@ -46,12 +46,6 @@ def _tracking_errors(uri: str) -> Iterator[None]:
             f"MLflow at {without_password(uri)} did not take what was written: {reason}; "
             "check MLFLOW_TRACKING_URI, or unset it to use ./mlflow.db"
         ) from error
-
-
-def without_password(url: str) -> str:
-    """A text as it may be shown: in its URLs, what stands before ``@`` and passwords replaced."""
-    text = re.sub(r"://[^\s@]+(?:@[^\s@/]*)*@", "://***@", url)
-    return re.sub(r"(?i)\b(password|passwd|token|api_key)=[^&\s;]+", r"\1=***", text)
 
 
 @dataclass(frozen=True)
