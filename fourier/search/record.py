@@ -20,7 +20,9 @@ from fourier.corpora import PROTOCOLS
 from fourier.errors import StudyError
 from fourier.search.study import Claim, SharedStudy
 from fourier.tracking import TrackedRun, Tracker, save_view, without_password
+from fourier.training import describe_device
 from fourier.training.experiment import Experiment
+from fourier.training.facts import clips_fact, split_fact
 
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
 
@@ -61,6 +63,7 @@ class StudyRecord:
                 parent = tracker.open_run(experiment_id, shared.name, tags)
                 parent.log_params(shared.setting.__dict__)
                 shared.study.set_user_attr("run_id", parent.id)
+            parent.set_tags(_facts(experiment))
         return cls(shared, experiment, experiment_id, parent)
 
     @classmethod
@@ -229,6 +232,16 @@ def _study_tags(shared: SharedStudy, experiment: Experiment) -> dict[str, str]:
     if experiment.corpus.is_demo:
         tags["fourier.demo"] = "true"
     return tags
+
+
+def _facts(experiment: Experiment) -> dict[str, str]:
+    """What the study learns from, for whoever reads of it later without the corpus at hand."""
+    return {
+        "fourier.clips": clips_fact(experiment),
+        "fourier.split": split_fact(experiment),
+        "fourier.left_out": str(len(experiment.pcm.left_out)),
+        "fourier.device_name": describe_device(experiment.store.device),
+    }
 
 
 def _experiment_note(experiment: Experiment) -> str:
