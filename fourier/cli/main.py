@@ -14,6 +14,7 @@ from fourier.cli.guard import Interruption, guarded
 from fourier.cli.options import unset
 from fourier.cli.predict import predict
 from fourier.cli.release import models, promote, reproduce, rollback
+from fourier.cli.report import report
 from fourier.errors import NothingLeftError
 
 TaskName = Literal["deam", "gtzan"]
@@ -115,6 +116,7 @@ def main(argv: list[str] | None = None) -> int:
         "models": models,
         "reproduce": reproduce,
         "evaluate": evaluate,
+        "report": report,
     }
     description = "Finds the best way to hear emotion and genre in music."
 

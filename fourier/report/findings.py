@@ -105,21 +105,30 @@ class Findings:
 
     @property
     def honest(self) -> Measured | None:
-        """The best trial's setting measured again without a leak; by folds rather than by one."""
-        return self._measured_best(leaky=False)
+        """The best trial's setting measured again as the study splits; by folds if it was."""
+        same = [each for each in self._of_best if each.protocol == self.setting.protocol]
+        return max(same, key=_weight, default=None)
 
     @property
-    def inflated(self) -> Measured | None:
-        """The best trial's setting measured under a leaky protocol, in the same way."""
-        return self._measured_best(leaky=True)
+    def honest_by_folds(self) -> Measured | None:
+        """The same, if by folds."""
+        return self.honest if self.honest and self.honest.folds else None
 
-    def _measured_best(self, *, leaky: bool) -> Measured | None:
-        mine = [
-            each
-            for each in self.measured
-            if self.best and each.trial == self.best.number and each.leaky == leaky
-        ]
-        return max(mine, key=lambda each: (each.folds > 0, each.seeds), default=None)
+    @property
+    def inflation(self) -> tuple[Measured, Measured] | None:
+        """The best setting by folds under the study's protocol, and under a leaky one."""
+        leaky = max((e for e in self._of_best if e.leaky and e.folds), key=_weight, default=None)
+        honest = self.honest_by_folds
+        return (honest, leaky) if honest and leaky and not honest.leaky else None
+
+    @property
+    def looks(self) -> int:
+        """How many trials came to a figure on the same tracks: what the best was chosen from."""
+        return sum(line.state in ("complete", "pruned") for line in self.trials)
+
+    @property
+    def _of_best(self) -> list[Measured]:
+        return [each for each in self.measured if self.best and each.trial == self.best.number]
 
 
 def gather(tracker: Tracker, name: str, storage: str | None) -> Findings:
@@ -198,3 +207,8 @@ def _predictions(tracker: Tracker, best: Line | None) -> pd.DataFrame | None:
         return None
     text = tracker.read_artifact(best.run_id, "predictions.csv")
     return None if text is None else pd.read_csv(io.StringIO(text), dtype={"track": str})
+
+
+def _weight(measured: Measured) -> tuple[bool, int]:
+    """By folds rather than on one split, and of these by more seeds."""
+    return measured.folds > 0, measured.seeds
