@@ -58,5 +58,9 @@ class ReleaseError(FourierError):
     """A model cannot be confirmed, exported, registered or loaded."""
 
 
+class ReportError(FourierError):
+    """A report cannot be written."""
+
+
 class ConfigError(FourierError, ValueError):
     """A stored configuration (``config.json``) does not describe a legal experiment."""

@@ -95,8 +95,8 @@ def evaluate(
 def print_question(console: "Console", experiment: "Experiment", settings: str, seeds: int) -> None:
     """Say what is about to be measured."""
     from fourier.cli.show import print_facts
-    from fourier.cli.summary import split_fact
     from fourier.training import describe_device
+    from fourier.training.facts import split_fact
 
     corpus = experiment.corpus
     if corpus.is_demo:

@@ -15,6 +15,7 @@ from fourier.cli.guard import Interruption, guarded, usage_errors
 from fourier.cli.options import unset
 from fourier.cli.predict import predict
 from fourier.cli.release import models, promote, reproduce, rollback
+from fourier.cli.report import report
 from fourier.cli.sweep import AGAIN, sweep
 from fourier.errors import NothingLeftError
 
@@ -127,6 +128,7 @@ def main(argv: list[str] | None = None) -> int:
         "models": models,
         "reproduce": reproduce,
         "evaluate": evaluate,
+        "report": report,
     }
     description = "Finds the best way to hear emotion and genre in music."
 

@@ -7,13 +7,9 @@ from rich.console import Console
 from fourier.cli.show import print_facts, table_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from fourier.cli.options import SweepOptions
     from fourier.search.sweep import Sweep
     from fourier.training.experiment import Experiment
-
-PARTS = ("train", "valid", "test")
 
 
 def print_plan(
@@ -21,6 +17,7 @@ def print_plan(
 ) -> None:
     """Say what is about to happen, before it takes its time."""
     from fourier.training import describe_device
+    from fourier.training.facts import clips_fact, split_fact
 
     corpus = experiment.corpus
     if corpus.is_demo:
@@ -31,7 +28,7 @@ def print_plan(
         )
     facts = {
         "corpus": f"{corpus.name} {corpus.digest} in {corpus.root}",
-        "clips": _clips_fact(experiment),
+        "clips": clips_fact(experiment),
         "split": split_fact(experiment),
         "copies": copies_fact(experiment),
         "objective": f"{experiment.task.objective} ({experiment.task.direction})",
@@ -84,13 +81,6 @@ def print_summary(console: Console, sweep: "Sweep") -> None:
     console.print(f"  {sweep.record.link()}", soft_wrap=True, style="cyan")
 
 
-def _clips_fact(experiment: "Experiment") -> str:
-    corpus, clips = experiment.corpus, experiment.clips
-    hours = len(clips) * corpus.clip_seconds / 3600
-    tracks = clips["track"].nunique()
-    return f"{len(clips)} of {corpus.clip_seconds:g} s from {tracks} tracks, {hours:.2f} h"
-
-
 def copies_fact(experiment: "Experiment") -> str:
     """What the search for copies found, in a line."""
     from fourier.corpora import PROTOCOLS
@@ -106,17 +96,3 @@ def copies_fact(experiment: "Experiment") -> str:
         return f"{found}, each on one side"
     more = f" and {len(leaks) - 1} more" if len(leaks) > 1 else ""
     return f"{found}, {len(leaks)} across sides, allowed: {leaks[0]}{more}"
-
-
-def split_fact(experiment: "Experiment") -> str:
-    """How many tracks are in which part, or in folds."""
-    from fourier.corpora import PROTOCOLS
-
-    counts: pd.Series = experiment.clips.groupby(experiment.parts.to_numpy())["track"].nunique()
-    sizes = " / ".join(f"{counts.get(part, 0)} {part}" for part in PARTS)
-    leaky = "  (leaky: tracks stand on both sides)" if PROTOCOLS[experiment.protocol].leaky else ""
-    if experiment.fold_of is not None:
-        seen = int(experiment.clips.loc[experiment.fold_of >= 0, "track"].nunique())
-        closed = f"; {counts['test']} test tracks stay closed" if "test" in counts else ""
-        return f"{experiment.protocol}: {experiment.folds} folds of {seen} tracks{closed}{leaky}"
-    return f"{experiment.protocol}: {sizes} tracks{leaky}"

@@ -22,7 +22,9 @@ from fourier.corpora import PROTOCOLS
 from fourier.errors import StudyError
 from fourier.search.study import Claim, SharedStudy
 from fourier.tracking import TrackedRun, Tracker, save_view, without_password
+from fourier.training import describe_device
 from fourier.training.experiment import Experiment
+from fourier.training.facts import clips_fact, split_fact
 
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
 
@@ -64,6 +66,7 @@ class StudyRecord:
                 parent.log_params(shared.setting.__dict__)
                 _write_leaks(parent, experiment)
                 shared.study.set_user_attr("run_id", parent.id)
+            parent.set_tags(_facts(experiment))
         return cls(shared, experiment, experiment_id, parent)
 
     @classmethod
@@ -246,6 +249,16 @@ def _write_leaks(run: TrackedRun, experiment: Experiment) -> None:
         text = json.dumps(experiment.describe_leaks(), indent=2) + "\n"
         (Path(folder) / "leaks.json").write_text(text)
         run.log_folder(Path(folder))
+
+
+def _facts(experiment: Experiment) -> dict[str, str]:
+    """What the study learns from, for whoever reads of it later without the corpus at hand."""
+    return {
+        "fourier.clips": clips_fact(experiment),
+        "fourier.split": split_fact(experiment),
+        "fourier.left_out": str(len(experiment.pcm.left_out)),
+        "fourier.device_name": describe_device(experiment.store.device),
+    }
 
 
 def _experiment_note(experiment: Experiment) -> str:

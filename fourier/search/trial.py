@@ -27,6 +27,7 @@ from fourier.search.study import Claim, SharedStudy
 from fourier.search.watch import Outcome, State, Watcher
 from fourier.tracking import TrackedRun, draw_trial
 from fourier.training import Result
+from fourier.training.energy import open_meter
 from fourier.training.experiment import Experiment
 
 Suggest = Callable[[optuna.Trial], TrialConfig]
@@ -127,14 +128,22 @@ class TrialRunner:
 
     def _train(self, claim: Claim, run: TrackedRun, config: TrialConfig) -> tuple[Result, bool]:
         """Once or fold by fold, and whether it was given up."""
-        epochs = config.training.epochs
+        epochs, meter = config.training.epochs, open_meter(self.experiment.store.device)
         if not self.experiment.folds:
             reporter = _Reporter(self, claim, run, epochs)
-            return self.experiment.run(config, reporter), reporter.pruned
-        by_fold = FoldReporter(self, claim, run, epochs)
-        result = self.experiment.run(config, by_fold, by_fold.judge)
-        by_fold.close(result)
-        return result, by_fold.pruned
+            result = self.experiment.run(config, meter.through(reporter) if meter else reporter)
+            pruned = reporter.pruned
+        else:
+            by_fold = FoldReporter(self, claim, run, epochs)
+            each = meter.through(by_fold) if meter else by_fold
+            result = self.experiment.run(config, each, by_fold.judge)
+            by_fold.close(result)
+            pruned = by_fold.pruned
+        if meter:
+            meter.sample()
+            claim.trial.set_user_attr("energy", {"joules": meter.joules, "source": meter.source})
+            run.log({"energy/joules": meter.joules})
+        return result, pruned
 
     def _fail(self, claim: Claim, run: TrackedRun, error: Exception) -> Outcome:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]

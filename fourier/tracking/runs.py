@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -137,6 +138,13 @@ class Tracker:
                 token = page.token
                 if not token:
                     return found
+
+    def read_artifact(self, run_id: str, name: str) -> str | None:
+        """The text of one file of a run; None if the run has no such file."""
+        with _tracking_errors(self.uri), tempfile.TemporaryDirectory() as folder:
+            if name not in {each.path for each in self.client.list_artifacts(run_id)}:
+                return None
+            return Path(self.client.download_artifacts(run_id, name, folder)).read_text()
 
     def run_exists(self, run_id: str) -> bool:
         """Whether a run is there and not deleted."""

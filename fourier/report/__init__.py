@@ -1,0 +1,1 @@
+"""What a study found, on one page: for people who were not there."""
