@@ -6,6 +6,7 @@ checked again when this process first reads it. Not here: decoding one file
 (`fourier.features.decode`), and features.
 """
 
+import math
 import os
 import shutil
 import warnings
@@ -15,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import joblib
 import numpy as np
@@ -79,16 +80,25 @@ class PcmStore:
         Raises:
             CacheError: a clip is not what was written; the next `open_pcm` decodes anew.
         """
-        rows = np.array(self.audio[start:stop])
+        shape = (stop - start, self.samples)
+        # Read, not mapped: the pages of a map would stay with the process, a whole corpus of them.
+        with cache_errors(self.path.parent):
+            offset = 2 * start * self.samples
+            rows = np.fromfile(self.path, np.int16, math.prod(shape), offset=offset)
+        if rows.size < math.prod(shape):
+            self._give_up(start + rows.size // self.samples)
+        rows = rows.reshape(shape)
         for row in np.flatnonzero(~self._seen[start:stop]):
             if zlib.crc32(rows[row].data) != self.checksums[start + row]:
-                _manifest_path(self.path).unlink(missing_ok=True)
-                raise CacheError(
-                    f"{self.path} is damaged at clip {start + row}; run the same command again to "
-                    "decode it anew"
-                )
+                self._give_up(start + row)
         self._seen[start:stop] = True
         return rows
+
+    def _give_up(self, clip: int) -> NoReturn:
+        _manifest_path(self.path).unlink(missing_ok=True)
+        raise CacheError(
+            f"{self.path} is damaged at clip {clip}; run the same command again to decode it anew"
+        )
 
     @cached_property
     def _seen(self) -> npt.NDArray[np.bool_]:

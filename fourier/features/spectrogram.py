@@ -178,8 +178,9 @@ def storage_type(config: SpectrogramConfig) -> torch.dtype:
 
     float32 for decibels with a floor of at most 80 dB: what its rounding does there, 2e-3 dB at
     worst, is less than a tenth of the steps of half precision (0.03 dB from -32 dB down), so that
-    a stored value is the same or, one time in a hundred at most, its neighbour. float64 for deeper floors, and for MFCCs, which sum the errors of all bands and are small
-    numbers with small steps.
+    a stored value is the same or, one time in a hundred at most (in music, one in ten thousand),
+    its neighbour. float64 for deeper floors, and for MFCCs, which sum the errors of all bands and
+    are small numbers with small steps.
     """
     single = config.kind == "mel" and config.floor_db <= FLOOR_OF_SINGLE_PRECISION
     return torch.float32 if single else torch.float64
