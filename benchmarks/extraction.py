@@ -24,12 +24,8 @@ from results import Row, parser, publish
 from songs import deam_folder
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from fourier.config import SpectrogramConfig
     from fourier.corpora import Corpus
-    from fourier.features.pcm import PcmStore
 
 SEED_SETTING = {"n_fft": 2048, "n_mels": 128, "fmax": 8000}
 SETTINGS = [

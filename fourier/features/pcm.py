@@ -2,8 +2,8 @@
 
 An entry is a file of samples and a manifest with its size, time and checksums. It is there whole or
 not at all. Opening compares size and time and, where the time differs, all checksums; each row is
-checked again when this process first reads it. Not here: decoding one file
-(`fourier.features.decode`), and features.
+checked again when this process first reads it, unless it was decoded a moment ago. Not here:
+decoding one file (`fourier.features.decode`), and features.
 """
 
 import math
@@ -90,7 +90,7 @@ class PcmStore:
         rows = rows.reshape(shape)
         for row in np.flatnonzero(~self._seen[start:stop]):
             if zlib.crc32(rows[row].data) != self.checksums[start + row]:
-                self._give_up(start + row)
+                self._give_up(start + int(row))
         self._seen[start:stop] = True
         return rows
 
@@ -127,12 +127,14 @@ def open_pcm(
     clips = corpus.clips.sort_values(["track", "start"], kind="stable").reset_index(drop=True)
     path = cache / "pcm" / corpus.digest / "clips.int16"
     with cache_errors(cache):
-        fields = _load_if_untouched(path)
+        fields, fresh = _load_if_untouched(path), False
         if fields is None:
             with locked(path):
-                fields = _load_or_warn(path) or _build(corpus, clips, path, jobs, progress)
+                fields = _load_or_warn(path)
+                if fields is None:
+                    fields, fresh = _build(corpus, clips, path, jobs, progress), True
     decoded = pd.DataFrame(fields["left_out"], columns=LEFT_OUT_COLUMNS, dtype="str")
-    return PcmStore(
+    store = PcmStore(
         path=path,
         clips=clips.take(fields["rows"]).reset_index(drop=True),
         left_out=pd.concat([corpus.left_out, decoded], ignore_index=True),
@@ -141,6 +143,8 @@ def open_pcm(
         checksums=np.array(fields["checksums"], np.uint32),
         digest=str(fields["digest"]),
     )
+    store._seen.fill(fresh)  # what was written a moment ago need not be checked
+    return store
 
 
 def _manifest_path(path: Path) -> Path:
