@@ -94,8 +94,11 @@ def cut_track(
 
 
 def to_int16(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
-    """Samples within [-1, 1] to the nearest of 65,536 steps, without dither; 1.0 is clipped."""
-    steps: npt.NDArray[np.float32] = samples * np.float32(FULL_SCALE)
+    """Samples within [-1, 1] to the nearest of 65,536 steps, without dither; 1.0 is clipped.
+
+    The samples are used up.
+    """
+    steps = np.multiply(samples, np.float32(FULL_SCALE), out=samples)
     np.rint(steps, out=steps)
     return np.minimum(steps, FULL_SCALE - 1, out=steps).astype(np.int16)
 

@@ -2,10 +2,11 @@
 
 An entry is a file of samples and a manifest with its size, time and checksums. It is there whole or
 not at all. Opening compares size and time and, where the time differs, all checksums; each row is
-checked again when this process first reads it. Not here: decoding one file
-(`fourier.features.decode`), and features.
+checked again when this process first reads it, unless it was decoded a moment ago. Not here:
+decoding one file (`fourier.features.decode`), and features.
 """
 
+import math
 import os
 import shutil
 import warnings
@@ -15,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import joblib
 import numpy as np
@@ -79,16 +80,25 @@ class PcmStore:
         Raises:
             CacheError: a clip is not what was written; the next `open_pcm` decodes anew.
         """
-        rows = np.array(self.audio[start:stop])
+        shape = (stop - start, self.samples)
+        # Read, not mapped: the pages of a map would stay with the process, a whole corpus of them.
+        with cache_errors(self.path.parent):
+            offset = 2 * start * self.samples
+            rows = np.fromfile(self.path, np.int16, math.prod(shape), offset=offset)
+        if rows.size < math.prod(shape):
+            self._give_up(start + rows.size // self.samples)
+        rows = rows.reshape(shape)
         for row in np.flatnonzero(~self._seen[start:stop]):
             if zlib.crc32(rows[row].data) != self.checksums[start + row]:
-                _manifest_path(self.path).unlink(missing_ok=True)
-                raise CacheError(
-                    f"{self.path} is damaged at clip {start + row}; run the same command again to "
-                    "decode it anew"
-                )
+                self._give_up(start + int(row))
         self._seen[start:stop] = True
         return rows
+
+    def _give_up(self, clip: int) -> NoReturn:
+        _manifest_path(self.path).unlink(missing_ok=True)
+        raise CacheError(
+            f"{self.path} is damaged at clip {clip}; run the same command again to decode it anew"
+        )
 
     @cached_property
     def _seen(self) -> npt.NDArray[np.bool_]:
@@ -117,12 +127,14 @@ def open_pcm(
     clips = corpus.clips.sort_values(["track", "start"], kind="stable").reset_index(drop=True)
     path = cache / "pcm" / corpus.digest / "clips.int16"
     with cache_errors(cache):
-        fields = _load_if_untouched(path)
+        fields, fresh = _load_if_untouched(path), False
         if fields is None:
             with locked(path):
-                fields = _load_or_warn(path) or _build(corpus, clips, path, jobs, progress)
+                fields = _load_or_warn(path)
+                if fields is None:
+                    fields, fresh = _build(corpus, clips, path, jobs, progress), True
     decoded = pd.DataFrame(fields["left_out"], columns=LEFT_OUT_COLUMNS, dtype="str")
-    return PcmStore(
+    store = PcmStore(
         path=path,
         clips=clips.take(fields["rows"]).reset_index(drop=True),
         left_out=pd.concat([corpus.left_out, decoded], ignore_index=True),
@@ -131,6 +143,8 @@ def open_pcm(
         checksums=np.array(fields["checksums"], np.uint32),
         digest=str(fields["digest"]),
     )
+    store._seen.fill(fresh)  # what was written a moment ago need not be checked
+    return store
 
 
 def _manifest_path(path: Path) -> Path:

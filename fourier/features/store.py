@@ -117,6 +117,13 @@ class FeatureStore:
         self._kept[key] = features
         return features
 
+    def precision(self, config: SpectrogramConfig) -> torch.dtype:
+        """In which type this store computes features: float64 where a device has its own memory.
+
+        A GPU has the time for it, and its programs, which run on processors, then hear the same.
+        """
+        return torch.float64 if self._resident else storage_type(config)
+
     def settle(self) -> None:
         """Wait until everything that was computed is on the disk.
 
@@ -141,7 +148,7 @@ class FeatureStore:
             evict_entries(self._folder, self._disk_budget, keep=path)
             return features
         found: Future[Tensor] = Future()
-        spectrogram = spectrogram.to(self.device, storage_type(config))
+        spectrogram = spectrogram.to(self.device, self.precision(config))
         if not self._resident:
             self._make_entry(spectrogram, path, shape, found)
             return found.result()

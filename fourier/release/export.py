@@ -24,7 +24,14 @@ from fourier.features.cache import written_whole
 from fourier.features.normalization import Normalization
 from fourier.features.spectrogram import Spectrogram
 from fourier.models import build_model
-from fourier.release.program import FORMAT, METADATA_FILE, REQUIRED, Program, load_program
+from fourier.release.program import (
+    FORMAT,
+    METADATA_FILE,
+    REQUIRED,
+    Precision,
+    Program,
+    load_program,
+)
 from fourier.release.reference import librosa_features
 from fourier.training import Experiment, predict
 
@@ -36,6 +43,7 @@ __all__ = [
     "describe_program",
     "export_program",
     "load_program",
+    "precision_of",
 ]
 
 FULL_SCALE = 32768
@@ -53,8 +61,8 @@ class ClipModel(nn.Module):
     further from any annotation; classes come as probabilities.
 
     Attributes:
-        spectrogram: from waveform to decibels or MFCCs, in float64 inside: it costs more than
-            float32 and keeps a program to the training path's very bits.
+        spectrogram: from waveform to decibels or MFCCs, inside in the type that the stored
+            features were computed in: it keeps a program to the training path's very bits.
         network: normalisation and network, from features to raw outputs.
         classification: whether the outputs are logits of classes.
     """
@@ -100,6 +108,7 @@ def build_clip_model(
     samples: int,
     outputs: int,
     classification: bool,
+    precision: Precision = "float64",
 ) -> ClipModel:
     """Put a trained network behind its spectrogram, on the CPU, ready to predict.
 
@@ -110,6 +119,7 @@ def build_clip_model(
         samples: in a clip.
         outputs: numbers or classes.
         classification: whether the outputs are logits of classes.
+        precision: of the arithmetic inside the spectrogram.
 
     Raises:
         ReleaseError: the weights are not those of this configuration.
@@ -129,6 +139,7 @@ def build_clip_model(
             f"the weights do not fit the configuration {config.digest} ({reason}); train it again "
             "with `fourier reproduce RUN`"
         ) from None
+    spectrogram = spectrogram.to(torch.float32 if precision == "float32" else torch.float64)
     return ClipModel(spectrogram, network, classification).eval()
 
 
@@ -142,7 +153,14 @@ def describe_program(experiment: Experiment, config: TrialConfig) -> dict[str, A
         "sample_rate": corpus.sample_rate,
         "clip_seconds": corpus.clip_seconds,
         "missing_samples": corpus.missing_samples,
+        "precision": precision_of(experiment, config),
     }
+
+
+def precision_of(experiment: Experiment, config: TrialConfig) -> Precision:
+    """What a program must compute in to hear what the network was trained on."""
+    single = experiment.store.precision(config.spectrogram) == torch.float32
+    return "float32" if single else "float64"
 
 
 def export_program(

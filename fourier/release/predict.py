@@ -72,6 +72,7 @@ class Predictor:
             samples=program.samples,
             outputs=len(self.columns),
             classification=bool(program.classes),
+            precision=program.precision,
         ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._require_agreement()
 

@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ from torch import Tensor, nn
 
 from fourier.config import TrialConfig
 from fourier.errors import ReleaseError
+
+Precision = Literal["float32", "float64"]
 
 FORMAT = 1
 METADATA_FILE = "fourier.json"
@@ -87,6 +89,11 @@ class Program:
     def samples(self) -> int:
         """In a clip."""
         return int(self.metadata["samples"])
+
+    @property
+    def precision(self) -> Precision:
+        """Of the arithmetic inside its spectrogram; programs that do not say have float64."""
+        return "float32" if self.metadata.get("precision") == "float32" else "float64"
 
     @property
     def config(self) -> TrialConfig:

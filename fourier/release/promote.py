@@ -29,6 +29,7 @@ from fourier.release.export import (
     describe_program,
     export_program,
     load_program,
+    precision_of,
 )
 from fourier.release.heldout import HeldOut, open_held_out
 from fourier.release.packaging import log_exported
@@ -168,6 +169,7 @@ def _export(experiment: Experiment, released: Attempt, path: Path) -> tuple[Prog
         samples=corpus.samples_per_clip,
         outputs=experiment.task.outputs,
         classification=bool(corpus.classes),
+        precision=precision_of(experiment, config),
     )
     metadata = describe_program(experiment, config)
     export_program(model, path, samples=corpus.samples_per_clip, metadata=metadata)

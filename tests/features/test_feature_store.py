@@ -1,5 +1,6 @@
 """The feature store: right values, computed once, kept within budgets, and safe from damage."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -417,7 +418,8 @@ def test_a_clip_that_is_damaged_is_said_at_once_on_any_device(
 ) -> None:
     flip_bit_at(0.9)(pcm.path)
     for resident, budget in ((False, None), (True, 10**9), (True, 1)):
-        store = FeatureStore(pcm, own_cache, CPU, device_budget=budget, resident=resident)
+        reopened = dataclasses.replace(pcm)  # as another process opens it
+        store = FeatureStore(reopened, own_cache, CPU, device_budget=budget, resident=resident)
         with pytest.raises(CacheError, match="is damaged at clip 5"):
             store.get(CONFIG)
 

@@ -10,7 +10,12 @@ import torch
 
 from fourier.config import CNNConfig, SpectrogramConfig, TrainingConfig, TrialConfig
 from fourier.corpora import load_corpus
-from fourier.release.export import build_clip_model, describe_program, export_program
+from fourier.release.export import (
+    build_clip_model,
+    describe_program,
+    export_program,
+    precision_of,
+)
 from fourier.training import Experiment
 
 from .studies import small_gtzan, swept, swept_once
@@ -55,6 +60,7 @@ class Press:
             samples=corpus.samples_per_clip,
             outputs=experiment.task.outputs,
             classification=bool(corpus.classes),
+            precision=precision_of(experiment, config),
         )
         path = self.folder / f"{task}-{config.digest}.pt2"
         about = describe_program(experiment, config)

@@ -60,6 +60,7 @@ def test_a_program_answers_as_the_training_path(
     )
     assert difference < 1e-5
     assert program.config == released.config
+    assert program.precision == ("float64" if spectrogram.kind == "mfcc" else "float32")
     assert program.state().keys() == released.state.keys()
 
 
