@@ -56,10 +56,10 @@ def draw_trial(
 
     def panel(place: int, left: float, bottom: float, right: float) -> "Axes":
         """Axes with these inches around them, in the panel at this place."""
-        size = (PANEL_INCHES - left - right, HEIGHT_INCHES - bottom - TOP_INCHES)
-        corner = (place * PANEL_INCHES + left, bottom)
-        inches = zip((*corner, *size), (width, HEIGHT_INCHES) * 2, strict=True)
-        return figure.add_axes(tuple(part / whole for part, whole in inches))
+        across = PANEL_INCHES - left - right
+        up = HEIGHT_INCHES - bottom - TOP_INCHES
+        x, y = (place * PANEL_INCHES + left) / width, bottom / HEIGHT_INCHES
+        return figure.add_axes((x, y, across / width, up / HEIGHT_INCHES))
 
     draw_curves(panel(0, 0.6, 0.5, 0.75), history, objective)
     if classes:
@@ -68,7 +68,7 @@ def draw_trial(
     else:
         for i, name in enumerate(targets):
             draw_scatter(panel(1 + i, 0.75, 0.5, 0.1), predictions[:, i], truth[:, i], name)
-    canvas.print_png(path)
+    canvas.print_png(path)  # type: ignore[no-untyped-call]
 
 
 def draw_curves(axes: "Axes", history: Sequence[Mapping[str, float]], objective: str) -> None:
