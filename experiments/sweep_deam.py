@@ -2,7 +2,9 @@
 
 Edit `suggest` to search something else; it is an ordinary Optuna function from a trial to a
 configuration. The first trial is the project's first network: two convolutions over 128 mels up
-to 8 kHz, decibels against the clip's peak, mapped to [0, 1].
+to 8 kHz, decibels against the clip's peak, mapped to [0, 1]. The second and the third are what
+others would try first: a small recurrent network from scratch (after Malik et al. 2017,
+https://arxiv.org/abs/1706.02292) and a plain convolutional one, on decibels that keep loudness.
 """
 
 from __future__ import annotations
@@ -37,6 +39,29 @@ FIRST_NETWORK = {
     "time_mask": 0.0,
 }
 
+RECURRENT = {
+    "n_fft": 2048,
+    "hop_length": 1024,
+    "n_mels": 96,
+    "fmax": 11025,
+    "mel_scale": "slaney",
+    "reference": "full_scale",
+    "normalization": "standardize",
+    "model": "crnn",
+    "crnn.width": 24,
+    "crnn.hidden": 64,
+    "dropout": 0.1,
+    "loss": "mse+ccc",
+    "lr": 3e-3,
+    "weight_decay": 1e-2,
+    "batch_size": 16,
+    "schedule": "one_cycle",
+    "mixup": 0.0,
+    "freq_mask": 0.0,
+    "time_mask": 0.0,
+}
+CONVOLUTIONAL = RECURRENT | {"model": "cnn", "cnn.width": 32, "cnn.depth": 4}
+
 
 def suggest_spectrogram(trial: optuna.Trial) -> SpectrogramConfig:
     """What the network hears."""
@@ -63,10 +88,10 @@ def suggest(trial: optuna.Trial) -> TrialConfig:
 
 
 def space() -> Space:
-    """The search space with its first trial."""
+    """The search space with its first trials."""
     from fourier.search.sweep import Space
 
-    return Space(suggest=suggest, first=[FIRST_NETWORK])
+    return Space(suggest=suggest, first=[FIRST_NETWORK, RECURRENT, CONVOLUTIONAL])
 
 
 if __name__ == "__main__":
