@@ -126,7 +126,7 @@ def test_what_cannot_be_done_is_one_line(
 
 
 def test_workers_join_a_folders_sweep(labelled_sounds: Path, workplace: Path) -> None:
-    words = ["sweep", "--trials", "2", "--epochs", "1", "--workers", "2"]
+    words = ["sweep", "--trials", "1", "--epochs", "1", "--workers", "2"]
     process = subprocess.run(
         [sys.executable, "-m", "fourier", *words, "--data", str(labelled_sounds), *QUICK],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -136,4 +136,4 @@ def test_workers_join_a_folders_sweep(labelled_sounds: Path, workplace: Path) ->
         timeout=200,
     )
     assert (process.returncode, process.stderr) == (0, "")
-    assert process.stdout.count("  trial 000") == 2
+    assert process.stdout.count("  trial 000") == 1

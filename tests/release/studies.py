@@ -110,7 +110,8 @@ def swept_once(tmp_path_factory, empty_tracking_database, small_gtzan) -> Swept:
 @pytest.fixture
 def swept(swept_once, tmp_path, monkeypatch) -> Swept:
     """The same studies and runs in a working directory of the test's own."""
-    shutil.copy(swept_once.folder / "mlflow.db", tmp_path / "mlflow.db")
+    for part in swept_once.folder.glob("mlflow.db*"):  # its write-ahead log holds the latest
+        shutil.copy(part, tmp_path)
     (tmp_path / "mlruns").mkdir()
     shutil.copy(swept_once.folder / "mlruns" / "studies.journal", tmp_path / "mlruns")
     monkeypatch.chdir(tmp_path)
