@@ -73,6 +73,8 @@ def read_samples(path: Path) -> Samples:
                 )
             for time, cell in zip(times, cells_of_samples, strict=True):
                 numbers.append(_number(path, line, time, cells[cell]))
+    if not songs:
+        raise CorpusError(f"{path} has no row; unpack it again")
     values = np.full((len(songs), max(places) + 1), np.nan)
     values[:, places] = np.array(numbers).reshape(len(songs), len(times))
     return Samples(path, tuple(songs), values)

@@ -245,7 +245,7 @@ def _zip_members(archive: Path) -> Iterator[_Member]:
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _refusal(archive, f"its member {info.filename!r} is a link or a device")
-            if info.flag_bits & 1 or info.compress_type not in ZIP_METHODS:
+            if not info.filename or info.flag_bits & 1 or info.compress_type not in ZIP_METHODS:
                 raise _refusal(archive, f"its member {info.filename!r} is encrypted or odd")
             if info.is_dir():
                 yield _Member(info.filename, 0, None)

@@ -2,7 +2,8 @@
 
 The transfer is `urllib`'s, not pooch's: pooch starts an interrupted file over, and these are large
 files on slow hosts; with a resuming downloader plugged in, what pooch would still do is compare one
-SHA-256. GTZAN is checked by that; DEAM's hosts publish none, so it is checked by what it holds.
+SHA-256. GTZAN is checked by that, as its host speaks plain HTTP. DEAM's host publishes none, so it
+is fetched over TLS alone and checked by what it holds.
 Not here: unpacking (`archive`), and any licence: GTZAN has none, DEAM's is for research.
 """
 
@@ -68,10 +69,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
             load=load_gtzan,
         ),
         "deam": Source(
-            base_urls=(
-                "https://cvml.unige.ch/databases/DEAM/",
-                "http://cvml.unige.ch/databases/DEAM/",
-            ),
+            base_urls=("https://cvml.unige.ch/databases/DEAM/",),
             archives=(
                 Archive("DEAM_Annotations.zip", "DEAM_Annotations", None),
                 Archive("DEAM_audio.zip", "DEAM_audio", None),

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from fourier.errors import DownloadError
+from fourier.shown import one_line
 
 BLOCK_BYTES = 2**18
 SILENCE_SECONDS = 30.0
@@ -113,7 +114,26 @@ def _open(url: str, part: Path, silence_seconds: float) -> Any:
 
 def _request(url: str, headers: dict[str, str], silence_seconds: float) -> Any:
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 (the scheme was checked)
-    return urllib.request.urlopen(request, timeout=silence_seconds)  # noqa: S310
+    return urllib.request.build_opener(_Redirection).open(request, timeout=silence_seconds)
+
+
+class _Redirection(urllib.request.HTTPRedirectHandler):
+    """Follows a server to another address, but not from TLS to where anybody may answer."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        if not newurl.startswith("https://") and (
+            req.type == "https" or not newurl.startswith("http://")
+        ):
+            raise urllib.error.URLError(f"it redirects to {one_line(newurl)}, without TLS")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _what_continues(response: Any) -> tuple[int, _Version]:
