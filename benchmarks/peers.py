@@ -38,6 +38,13 @@ def song_to_files(song: Path, folder: Path, setting: Setting) -> int:
     return saved
 
 
+def load_song(song: Path) -> int:
+    """What the first project decodes of a song: all of it."""
+    import librosa
+
+    return len(librosa.load(song, sr=RATE, mono=True)[0])
+
+
 def clips_to_files(pcm: Path, rows: range, samples: int, folder: Path, setting: Setting) -> int:
     """The same from decoded 16-bit clips in one file."""
     audio = np.memmap(pcm, np.int16, "r").reshape(-1, samples)
@@ -89,19 +96,24 @@ def module_decibels(
 
 
 class NpyClips:
-    """A torch ``Dataset`` of one .npy for each clip."""
+    """The first project's ``Dataset``: a table of labels, and one .npy for each of its rows."""
 
     def __init__(self, folder: Path, targets: "Tensor") -> None:
-        self.folder, self.targets = folder, targets
+        import pandas as pd
+
+        self.folder, self.classes = folder, targets.ndim == 1
+        self.data = pd.DataFrame(targets.numpy().reshape(len(targets), -1))
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.data)
 
     def __getitem__(self, index: int) -> "tuple[Tensor, Tensor]":
-        """One clip's features and target, from the disk."""
+        """One clip's features and target."""
         import torch
 
-        return torch.from_numpy(np.load(self.folder / f"{index}.npy")), self.targets[index]
+        row = self.data.iloc[index]
+        features = torch.FloatTensor(np.load(self.folder / f"{index}.npy"))
+        return features, torch.tensor(row[0] if self.classes else row.to_numpy())
 
 
 def npy_batches(
