@@ -11,6 +11,7 @@ from fourier.errors import ReleaseError
 from fourier.release.packaging import PROGRAM_FILE
 from fourier.release.predict import Predictor
 from fourier.release.program import Program, load_program
+from fourier.release.registry import Registry
 from fourier.tracking import Tracker
 
 SCHEMES = ("models:/", "runs:/")
@@ -59,6 +60,8 @@ def _from_mlflow(where: str) -> Program:
     from sqlalchemy.exc import SQLAlchemyError
 
     tracker = Tracker.connect()
+    if where.startswith("models:/"):
+        Registry.connect(tracker)  # else MLflow asks one that is away for minutes
     name, at, alias = where.removeprefix("models:/").partition("@")
     if at and where.startswith("models:/"):
         _require_alias(tracker, name, alias)
