@@ -3,10 +3,11 @@
 Both are sweeps of `experiments/sweep_deam.py` on three clips of each song of the demo corpus, six
 epochs a trial, with everything around them: the peer draws at random, prunes nobody and knows no
 point to start from; the project is what `python experiments/sweep_deam.py` runs. The objective is
-mean concordance on validation songs, which hardly ever comes out the same twice. For each seed the search runs its 40 trials, then the
-project runs until it has a complete trial that is at least as good, or has had as much time; then
-it counts as not reached. Each begins without any features in its cache, as a person does; audio
-is decoded before. The time is the sum of the trials', from claim to end.
+mean concordance on validation songs, which hardly ever comes out the same twice. For each seed the
+search runs its 40 trials, then the project runs until it has a complete trial that is at least as
+good, or has had as much time; then it counts as not reached. Each begins without any features in
+its cache, as a person does; audio is decoded before. The time is the sum of the trials', from
+claim to end.
 """
 
 import contextlib

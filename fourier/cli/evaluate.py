@@ -27,7 +27,7 @@ def evaluate(
     data: Annotated[Path | None, unset("DIR")] = None,
     folds: Annotated[int, tyro.conf.arg(metavar="K")] = FOLDS,
     seeds: Annotated[int, tyro.conf.arg(metavar="N")] = SEEDS,
-    protocol: Annotated[str | None, unset("NAME")] = None,
+    leaky: bool = False,
     allow_leaks: bool = False,
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto",
     cache: Annotated[Path | None, unset("DIR")] = None,
@@ -43,8 +43,8 @@ def evaluate(
         data: folder of the corpus that it was trained on. By default the demo corpus.
         folds: folds of everything but the test part, 2 or more.
         seeds: how many seeds, 0 to N - 1.
-        protocol: what is test part and what a group. By default the run's own; segment is leaky,
-            and shows how much that inflates.
+        leaky: fold segments of the same clips rather than tracks or artists, to show how much that
+            inflates.
         allow_leaks: go on although copies of one recording stand on several sides of the split.
         device: where to train: auto (the GPU where there is one), cpu, cuda, cuda:1, …
         cache: decoded audio and features. By default $FOURIER_CACHE or the user's cache folder.
@@ -69,7 +69,7 @@ def evaluate(
         require_corpus(corpus, config.corpus, config.corpus_digest, f"run {run}")
         experiment = Experiment.open(
             corpus,
-            protocol=protocol or config.protocol,
+            protocol=config.protocol,
             objective=config.objective,
             cache=folder,
             device=pick_device(device),
@@ -78,7 +78,7 @@ def evaluate(
             stage=screen.stage,
             allow_leaks=allow_leaks,
         )
-        print_question(screen.console, experiment, config.trial.describe(), seeds)
+        print_question(screen.console, experiment, config.trial.describe(), seeds, leaky=leaky)
         screen.begin_trials(0, seeds, None, experiment.task)
 
         def seed_ends(seed: int, result: "Result") -> None:
@@ -87,12 +87,14 @@ def evaluate(
             name = experiment.task.objective
             screen.console.print(f"  seed {seed}  {name} {value:6.3f}  {result.seconds:6.1f} s")
 
-        evaluation = measure(tracker, source, experiment, seeds, screen, seed_ends)
+        evaluation = measure(tracker, source, experiment, seeds, screen, seed_ends, leaky=leaky)
     print_evaluation(screen.console, experiment, evaluation)
     return 0
 
 
-def print_question(console: "Console", experiment: "Experiment", settings: str, seeds: int) -> None:
+def print_question(
+    console: "Console", experiment: "Experiment", settings: str, seeds: int, *, leaky: bool
+) -> None:
     """Say what is about to be measured."""
     from fourier.cli.show import print_facts
     from fourier.training import describe_device
@@ -107,7 +109,7 @@ def print_question(console: "Console", experiment: "Experiment", settings: str, 
     facts = {
         "settings": settings,
         "corpus": f"{corpus.name} {corpus.digest} in {corpus.root}",
-        "split": split_fact(experiment),
+        "split": split_fact(experiment) + ("  (leaky: folds of segments)" if leaky else ""),
         "seeds": f"{seeds}, so {seeds * experiment.folds} trainings",
         "device": describe_device(experiment.store.device),
     }
@@ -129,6 +131,10 @@ def print_evaluation(
         for seed, result in zip(evaluation.seeds, evaluation.results, strict=True)
     ]
     rows.append(["mean ± std", *(mean_and_std(evaluation.values(name)) for name in shown)])
+    rows += [
+        [f"baseline: {name}", *(f"{metrics[key]:.3f}" for key in shown)]
+        for name, metrics in evaluation.baselines.items()
+    ]
     title = f"{experiment.folds} folds together, each clip predicted once with each seed"
     console.print()
     console.print(table_of(title, ["", *shown], rows))

@@ -64,11 +64,13 @@ def print_plan(console: Console, plan: "Plan") -> None:
         )
     times = {0: "never opened before", 1: "opened once before"}
     opened = times.get(plan.openings, f"opened {plan.openings} times before")
+    finished = _count(len(shared.finished), "trial")
+    again = f"{_count(len(plan.candidates), 'trial')} with {_count(plan.seeds, 'seed')} each"
     facts = {
-        "study": f"{shared.name}, {len(shared.finished)} trials by {experiment.task.objective}",
+        "study": f"{shared.name}, {finished} by {experiment.task.objective}",
         "corpus": f"{corpus.name} {corpus.digest} in {corpus.root}, split by {experiment.protocol}",
         "copies": copies_fact(experiment),
-        "train again": f"{len(plan.candidates)} trials with {plan.seeds} seeds each",
+        "train again": again,
         "test part": f"{plan.test_tracks} tracks, {opened}",
         "champion": f"{plan.champion.version}" if plan.champion else "none yet",
         "register as": plan.model,
@@ -102,7 +104,7 @@ def print_promotion(console: Console, plan: "Plan", promotion: "Promotion") -> N
         ]
         for each in promotion.confirmed
     ]
-    title = f"Validation with {plan.seeds} new seeds: mean ± standard deviation"
+    title = f"Validation with {_count(plan.seeds, 'new seed')}: mean ± standard deviation"
     console.print()
     console.print(table_of(title, ["trial", *shown, ""], rows))
     console.print()
@@ -176,6 +178,10 @@ def print_reproduction(console: Console, stored: "StoredRun", reproduction: "Rep
     )
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + "s" * (number != 1)
+
+
 def _remark(diverged: int, wins: bool) -> Text:
     if diverged:
         return Text(f"{diverged} diverged", "red")
@@ -197,7 +203,7 @@ def _next(plan: "Plan", version: "Version", moves: bool) -> list[str]:
         *look,
         version_link(tracker, version.model, version.number),
         f"fourier predict song.mp3 {named}",
-        f"mlflow models serve -m {address} --env-manager local",
+        f"mlflow models serve -m {address} --env-manager local --port 5001",
         *(undo or ["fourier models"]),
     ]
 

@@ -116,16 +116,17 @@ def spread(groups: pd.Series, classes: pd.Series) -> pd.Series:
     return pd.Series(places, dtype=float)
 
 
-def assign_folds(corpus: Corpus, clips: pd.DataFrame, protocol: str, folds: int) -> pd.Series:
+def assign_folds(
+    corpus: Corpus, clips: pd.DataFrame, protocol: str, folds: int, *, leaky: bool = False
+) -> pd.Series:
     """Give each clip outside the test part one of several folds, by group.
-
-    Under a leaky protocol every segment is a group of its own, so its folds leak as it does.
 
     Args:
         corpus: the corpus.
         clips: its clips, or those that could be decoded.
         protocol: decides what is test or unused, and what a group is.
         folds: how many, 2 or more.
+        leaky: take every segment for a group of its own, as a leaky protocol always does.
 
     Returns:
         Fold of each clip, 0 to ``folds - 1``; -1 for test and unused clips.
@@ -134,7 +135,9 @@ def assign_folds(corpus: Corpus, clips: pd.DataFrame, protocol: str, folds: int)
         raise ValueError(f"`folds >= 2` must hold, but got {folds}")
     everything = assign_parts(corpus, corpus.clips, protocol).isin(SEEN)
     seen = assign_parts(corpus, clips, protocol).isin(SEEN)
-    by = _segments if PROTOCOLS[protocol].leaky else _tracks if protocol == "track" else _groups
+    by = _tracks if protocol == "track" else _groups
+    if leaky or PROTOCOLS[protocol].leaky:
+        by = _segments
     places = spread(by(corpus, corpus.clips)[everything], _classes(corpus)[everything])
     fold = (by(corpus, clips)[seen].map(places) * folds).astype(int).clip(upper=folds - 1)
     if fold.nunique() < folds:

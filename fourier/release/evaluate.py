@@ -56,11 +56,13 @@ class Evaluation:
         run: where it is written.
         seeds: the seeds.
         results: of all folds together, one for each seed.
+        baselines: what a network must beat on the same folds, metrics by name.
     """
 
     run: TrackedRun
     seeds: Sequence[int]
     results: Sequence[Result]
+    baselines: Mapping[str, Mapping[str, float]]
 
     def values(self, metric: str) -> list[float]:
         """A metric with each seed."""
@@ -97,21 +99,26 @@ def evaluate(
     seeds: int,
     watcher: Watcher,
     seed_ends: Callable[[int, Result], None],
+    *,
+    leaky: bool = False,
 ) -> Evaluation:
     """Train a run's configuration on every fold with every seed, as one run beside it.
 
     Args:
         tracker: where runs are written.
         source: from `find_source`.
-        experiment: its corpus with folds.
+        experiment: its corpus with folds; they are made to leak if that is what is asked.
         seeds: how many, 0 to seeds - 1.
+        leaky: whether folds are of segments rather than groups.
         watcher: is told of every epoch, and may raise to stop.
         seed_ends: is told of every seed.
 
     Raises:
         ReleaseError: a training diverged.
     """
-    run = tracker.open_run(source.experiment_id, KIND, _tags(source, experiment, seeds))
+    experiment = experiment.leaking() if leaky else experiment
+    tags = _tags(source, experiment, seeds) | ({"fourier.leaky": "true"} if leaky else {})
+    run = tracker.open_run(source.experiment_id, KIND, tags)
     results: list[Result] = []
     try:
         run.log_params(source.config.trial.to_flat() | {"folds": experiment.folds, "seeds": seeds})
@@ -120,7 +127,8 @@ def evaluate(
             run.log({f"seeds/{name}": value for name, value in _shown(experiment, result)}, seed)
             seed_ends(seed, result)
             results.append(result)
-        evaluation = Evaluation(run, range(seeds), results)
+        baselines = experiment.baselines(source.config.trial.spectrogram)
+        evaluation = Evaluation(run, range(seeds), results, baselines)
         _write(evaluation, source, experiment)
     except BaseException as error:
         run.set_tags({"fourier.state": "failed"})
@@ -191,6 +199,8 @@ def _write(evaluation: Evaluation, source: Source, experiment: Experiment) -> No
     run.log({f"mean/{name}": evaluation.mean(name) for name in names})
     if len(evaluation.seeds) > 1:
         run.log({f"std/{name}": evaluation.std(name) for name in names})
+    for method, metrics in evaluation.baselines.items():
+        run.log({f"baseline/{method}/{name}": metrics[name] for name in names})
     run.log({"time/seconds": sum(result.seconds for result in evaluation.results)})
     frames = [
         experiment.predictions(result).assign(seed=seed)

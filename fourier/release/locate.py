@@ -12,6 +12,7 @@ from fourier.release.commands import promote_command
 from fourier.release.packaging import PROGRAM_FILE
 from fourier.release.predict import Predictor
 from fourier.release.program import Program, load_program
+from fourier.release.registry import Registry
 from fourier.tracking import Tracker
 
 SCHEMES = ("models:/", "runs:/")
@@ -62,6 +63,8 @@ def _from_mlflow(where: str) -> Program:
     from sqlalchemy.exc import SQLAlchemyError
 
     tracker = Tracker.connect()
+    if where.startswith("models:/"):
+        Registry.connect(tracker)  # else MLflow asks one that is away for minutes
     name, at, alias = where.removeprefix("models:/").partition("@")
     if at and where.startswith("models:/"):
         _require_alias(tracker, name, alias)

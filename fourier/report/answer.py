@@ -70,7 +70,7 @@ def _trust(findings: Findings, trial: int) -> list[str]:
         return []
     value = honest.mean[metric] if honest else best.metrics[metric]
     sentences = []
-    floors = {name: each[metric] for name, each in findings.baselines.items() if metric in each}
+    floors = {name: each[metric] for name, each in findings.floor.items() if metric in each}
     if floors:
         pick = min if findings.minimized else max
         name = pick(floors, key=lambda each: floors[each])
@@ -96,7 +96,7 @@ def _rungs(findings: Findings) -> list[Rung]:
     metric, best = findings.objective, findings.best
     rungs = [
         Rung(f"baseline: {name}", each[metric], None, None, number(each[metric]), "floor")
-        for name, each in findings.baselines.items()
+        for name, each in findings.floor.items()
         if metric in each
     ]
     if best is None:
@@ -104,6 +104,7 @@ def _rungs(findings: Findings) -> list[Rung]:
     value = best.metrics[metric]
     rungs.append(Rung("best trial, as searched", value, None, None, number(value), "searched"))
     mine = [each for each in findings.measured if each.trial == best.number]
+    mine.sort(key=lambda each: each.leaky)
     rungs += [_measured_rung(each, metric) for each in mine if metric in each.mean]
     if findings.rival:
         name, value = f"leaky study {findings.rival.name}", findings.rival.best
@@ -126,7 +127,7 @@ def _rungs(findings: Findings) -> list[Rung]:
 def _measured_rung(each: Measured, metric: str) -> Rung:
     mean, std = each.mean[metric], each.std.get(metric)
     low, high = (None, None) if std is None else (mean - std, mean + std)
-    name = f"{each.protocol}: {how_measured(each)}"
+    name = f"{'leaky: ' if each.leaky else ''}{how_measured(each)}"
     return Rung(
         _cut(name), mean, low, high, mean_std(each, metric), "leaky" if each.leaky else "measured"
     )

@@ -3,6 +3,7 @@
 import statistics
 
 from fourier.corpora import PROTOCOLS
+from fourier.report.charts import draw_cost
 from fourier.report.document import Block, Commands, Pictures, Table, Text
 from fourier.report.findings import Findings
 from fourier.report.words import again_commands, duration, energy, environment, plain

@@ -105,9 +105,14 @@ class Findings:
 
     @property
     def honest(self) -> Measured | None:
-        """The best trial's setting measured again as the study splits; by folds if it was."""
-        same = [each for each in self._of_best if each.protocol == self.setting.protocol]
+        """The best trial's setting measured again, by folds if it was; leaky if the study is."""
+        same = [each for each in self._of_best if each.leaky == self.is_leaky]
         return max(same, key=_weight, default=None)
+
+    @property
+    def floor(self) -> Mapping[str, Mapping[str, float]]:
+        """What the headline must beat: on the very folds that it was measured on, if that is so."""
+        return (self.honest.floor if self.honest else {}) or self.baselines
 
     @property
     def honest_by_folds(self) -> Measured | None:
@@ -116,7 +121,7 @@ class Findings:
 
     @property
     def inflation(self) -> tuple[Measured, Measured] | None:
-        """The best setting by folds under the study's protocol, and under a leaky one."""
+        """The best setting by folds of groups, and by folds of segments of the same clips."""
         leaky = max((e for e in self._of_best if e.leaky and e.folds), key=_weight, default=None)
         honest = self.honest_by_folds
         return (honest, leaky) if honest and leaky and not honest.leaky else None

@@ -6,10 +6,11 @@ from fourier.report.document import Block, Pictures, Table, Text
 from fourier.report.findings import Findings
 from fourier.report.ladders import draw_shares
 from fourier.report.words import counted, joined, number, plain
+from fourier.search.importance import Importances
 
 TABLE_TRIALS = 8
 STRIPS = 4
-SHARES = 10
+SHARES = 8
 
 
 def search_section(findings: Findings) -> list[Block]:
@@ -69,27 +70,21 @@ def mattered_section(findings: Findings) -> list[Block]:
     if found is None:
         return [Text("Too few trials have ended, or all came to the same, to tell what mattered.")]
     shares = dict(list(found.shares.items())[:SHARES])
-    sure = [name for name, share in found.shares.items() if share.is_sure]
-    if sure:
-        verdict = f"Surely more than nothing: {joined(sure)}."
-    else:
-        verdict = "Of no single setting is it sure that it mattered at all."
+    ended = [line for line in findings.trials if line.metrics]
+    common = [
+        name for name in shares if 2 * sum(name in line.params for line in ended) >= len(ended)
+    ]
     strips = [
         draw_strip(f"{plain(metric)} over {name}", name, findings.trials, metric)
-        for name in list(shares)[:STRIPS]
+        for name in common[:STRIPS]
     ]
     return [
-        Text(
-            f"{verdict} All settings together explain {_percent(found.explained.value)} of the "
-            f"differences between the {found.trials} trials (90 % interval "
-            f"{_percent(found.explained.low)} to {_percent(found.explained.high)}); the rest is "
-            "chance, or goes together in ways that so few trials do not show."
-        ),
+        Text(_verdict(found)),
         Pictures(
             [draw_shares("What each setting explains of the differences between trials", shares)],
-            "What each setting explains: how much worse a forest tells the value of trials that it "
-            "has not seen when that setting is shuffled among them, over 100 bootstrap samples of "
-            "the trials. A bar that reaches nothing may be nothing.",
+            "How much worse a forest tells the value of trials that it has not seen when each is "
+            "given that setting of another trial, over 100 bootstrap samples of the trials. A "
+            "setting whose bar reaches nothing may be nothing.",
         ),
         Pictures(
             [strip for strip in strips if strip is not None],
@@ -97,6 +92,28 @@ def mattered_section(findings: Findings) -> list[Block]:
             "where it has found good values, so the crowded columns are those it came to like.",
         ),
     ]
+
+
+def _verdict(found: Importances) -> str:
+    """What is sure, and how much of the differences is explained at all."""
+    sure = [name for name, share in found.shares.items() if share.is_sure]
+    verdict = (
+        f"Surely more than nothing: {joined(sure)}."
+        if sure
+        else "Of no single setting is it sure that it mattered at all."
+    )
+    together = found.explained
+    if together.value <= 0:
+        return (
+            f"{verdict} From the settings of these {found.trials} trials the value of another "
+            "cannot be told better than by their mean, so read nothing into what follows."
+        )
+    return (
+        f"{verdict} All settings together explain {_percent(together.value)} of the differences "
+        f"between the {found.trials} trials (90 % interval {_percent(together.low)} to "
+        f"{_percent(together.high)}); the rest is chance, or goes together in ways that so few "
+        "trials do not show."
+    )
 
 
 def right_section(findings: Findings) -> list[Block]:

@@ -10,7 +10,7 @@ from fourier.report.scales import Scale, around
 from fourier.search.importance import Share
 
 WIDTH, ROW = 720, 30
-NAMES, FIGURES = 236, 116
+NAMES, FIGURES = 236, 136
 """Room for the names on the left and the figures on the right."""
 
 
@@ -51,7 +51,7 @@ def draw_shares(title: str, shares: Mapping[str, Share]) -> Element:
             share.value,
             share.low,
             share.high,
-            f"{share.value:.2f}" + ("" if share.is_sure else "  unsure"),
+            f"{round(share.value, 2) + 0:.2f}" + ("" if share.is_sure else "  unsure"),
             "measured" if share.is_sure else "unsure",
         )
         for name, share in shares.items()

@@ -40,7 +40,7 @@ def _block(block: Block) -> str:
         case Table():
             return _table(block)
         case Pictures():
-            return ""
+            return f"*(On the page, a picture.) {_text(block.caption)}*"
 
 
 def _table(table: Table) -> str:

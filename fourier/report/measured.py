@@ -5,7 +5,7 @@ Not here: measuring anything.
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -27,6 +27,7 @@ class Measured:
         mean: of each metric over the seeds.
         std: the same; empty with one seed.
         run_id: where it stands.
+        floor: baselines on the same folds, metrics by name; empty where they were not measured.
     """
 
     trial: int
@@ -38,6 +39,7 @@ class Measured:
     mean: Mapping[str, float]
     std: Mapping[str, float]
     run_id: str
+    floor: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,13 @@ def find_evaluations(tracker: Tracker, experiment: str, study: str) -> list[Meas
             trial=int(run.tags.get("fourier.trial", -1)),
             kind="evaluation",
             protocol=run.tags["fourier.protocol"],
-            leaky=is_leaky(run.tags["fourier.protocol"]),
+            leaky=run.tags.get("fourier.leaky") == "true",
             folds=int(run.tags["fourier.folds"]),
             seeds=int(run.tags["fourier.seeds"]),
             mean=_prefixed(run.metrics, "mean/"),
             std=_prefixed(run.metrics, "std/"),
             run_id=run.id,
+            floor=_floor(_prefixed(run.metrics, "baseline/")),
         )
         for run in _runs(tracker, experiment, "evaluation", study)
         if run.tags.get("fourier.state") == "complete"
@@ -152,6 +155,15 @@ def _runs(tracker: Tracker, experiment: str, kind: str, study: str) -> list[_Run
 def _prefixed(metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
     chosen = {name: value for name, value in metrics.items() if name.startswith(prefix)}
     return {name.removeprefix(prefix): value for name, value in chosen.items()}
+
+
+def _floor(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Metrics by baseline, of ``NAME/METRIC``."""
+    found: dict[str, dict[str, float]] = {}
+    for key, value in metrics.items():
+        method, _, name = key.partition("/")
+        found.setdefault(method, {})[name] = value
+    return found
 
 
 def _suffixed(row: Mapping[object, object], suffix: str) -> dict[str, float]:

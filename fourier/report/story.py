@@ -16,7 +16,8 @@ from fourier.report.words import question
 def tell(findings: Findings) -> Document:
     """The whole report."""
     began, ended = findings.began, findings.ended
-    when = f", {began:%Y-%m-%d} to {ended:%Y-%m-%d}" if began and ended else ""
+    days = [f"{each:%Y-%m-%d}" for each in (began, ended) if each]
+    when = f", {' to '.join(dict.fromkeys(days))}" if days else ""
     sections = {
         "": answer_section,
         "How it was found": search_section,

@@ -54,10 +54,10 @@ def leak_section(findings: Findings) -> list[Block]:
         gain = leaky.mean[metric] - honest.mean[metric]
         blocks.append(
             Text(
-                f"The best setting comes to {mean_std(honest, metric)} under {honest.protocol} "
-                f"({how_measured(honest)}) and to {mean_std(leaky, metric)} under {leaky.protocol} "
-                f"({how_measured(leaky)}), where other clips of the same tracks are learned: "
-                f"{gain:+.3f} for knowing the recording, not the music."
+                f"The best setting comes to {mean_std(honest, metric)} ({how_measured(honest)}), "
+                f"and to {mean_std(leaky, metric)} on the same clips when other clips of the same "
+                f"tracks are learned ({how_measured(leaky)}). The difference, {gain:+.3f}, is for "
+                "knowing the recordings, not the music."
             )
         )
     if rival:
@@ -72,7 +72,7 @@ def leak_section(findings: Findings) -> list[Block]:
     if not pair:
         words = "It has not been measured for this setting. To measure it, type"
         both = [] if findings.honest_by_folds else [evaluate_command(findings)]
-        blocks += [Text(words), Commands([*both, evaluate_command(findings, "segment")])]
+        blocks += [Text(words), Commands([*both, evaluate_command(findings, leaky=True)])]
     return blocks
 
 
@@ -81,8 +81,8 @@ def test_section(findings: Findings) -> list[Block]:
     if not findings.tested:
         return [
             Text(
-                "Closed. No trial, baseline, statistic or evaluation has seen its labels. It is "
-                "opened once, for the winner, by"
+                "Closed. No trial, baseline, statistic or evaluation of this study has seen its "
+                "labels. It is opened once, for the winner, by"
             ),
             Commands([promote_command(findings)]),
         ]

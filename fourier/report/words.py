@@ -35,8 +35,9 @@ def mean_std(measured: Measured, metric: str) -> str:
 
 def how_measured(measured: Measured) -> str:
     """By what and how often."""
-    seeds = f"{measured.seeds} seed" + ("s" if measured.seeds != 1 else "")
-    return f"{measured.folds} folds × {seeds}" if measured.folds else f"validation, {seeds}"
+    seeds = counted(measured.seeds, "seed")
+    kind = "folds of segments" if measured.leaky else "folds"
+    return f"{measured.folds} {kind} × {seeds}" if measured.folds else f"validation, {seeds}"
 
 
 def duration(seconds: float) -> str:
@@ -68,11 +69,11 @@ def data_option(findings: Findings) -> list[str]:
     return [] if findings.is_demo else ["--data", "DIR"]
 
 
-def evaluate_command(findings: Findings, protocol: str = "") -> str:
+def evaluate_command(findings: Findings, *, leaky: bool = False) -> str:
     """What measures the best trial by folds and seeds."""
     run = findings.best.run_id if findings.best else "RUN"
     words = ["fourier", "evaluate", run, *data_option(findings), "--folds", "5", "--seeds", "3"]
-    return shlex.join([*words, *(["--protocol", protocol] if protocol else [])])
+    return shlex.join([*words, *(["--leaky"] if leaky else [])])
 
 
 def promote_command(findings: Findings) -> str:

@@ -1,7 +1,7 @@
 """Which settings mattered to a study's value, and how sure that is.
 
 A forest learns to tell a trial's value from its settings; a setting matters as much as the forest
-errs more on trials that it has not seen when that setting's values are shuffled among them
+errs more on trials that it has not seen when each is given that setting of another trial
 (permutation importance, Breiman 2001). Half of the added squared error is the share of the variance
 between trials that goes with the setting (Gregorutti et al. 2017). All of this is repeated on
 bootstrap samples of the trials, so that every share has an interval, and the trials left out of a
@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 SAMPLES = 100
 TREES = 30
-SHUFFLES = 5
+DRAWS = 5
 LEAST_TRIALS = 10
 """Fewer tell nothing."""
 TAILS = (5, 95)
@@ -71,7 +71,7 @@ def find_importances(trials: Sequence[FrozenTrial], *, seed: int = 0) -> Importa
 
     Args:
         trials: of one study; those that ended with a value count, given up or not.
-        seed: of the samples, forests and shuffles.
+        seed: of the samples, forests and exchanges.
 
     Returns:
         None where the trials are too few or all alike.
@@ -98,12 +98,12 @@ def find_importances(trials: Sequence[FrozenTrial], *, seed: int = 0) -> Importa
         forest.fit(np.hstack(blocks)[seen], values[seen])
         rows = [np.hstack(blocks)[unseen]]
         for place in range(len(names)):
-            rows += [_shuffled(blocks, place, unseen, rng) for _ in range(SHUFFLES)]
+            rows += [_exchanged(blocks, place, unseen, rng) for _ in range(DRAWS)]
         guesses = forest.predict(np.vstack(rows)).reshape(len(rows), len(unseen))
         errors = np.square(guesses - values[unseen]).mean(axis=1)
         known_mean = np.square(values[unseen] - values[seen].mean()).mean()
         explained.append(1 - errors[0] / known_mean)
-        added = errors[1:].reshape(len(names), SHUFFLES).mean(axis=1) - errors[0]
+        added = errors[1:].reshape(len(names), DRAWS).mean(axis=1) - errors[0]
         shares.append(added / 2 / values.var())
     each = np.array(shares)
     found = {name: _share(each[:, place]) for place, name in enumerate(names)}
@@ -141,13 +141,15 @@ def _column(trials: Sequence[FrozenTrial], name: str, rng: np.random.Generator) 
     return np.array([[str(value) == choice for choice in choices] for value in given], float)
 
 
-def _shuffled(
+def _exchanged(
     blocks: Sequence[Floats], place: int, rows: npt.NDArray[np.int64], rng: np.random.Generator
 ) -> Floats:
-    """The chosen rows with one parameter's values dealt out anew among them."""
-    return np.hstack(
-        [block[rng.permutation(rows) if at == place else rows] for at, block in enumerate(blocks)]
-    )
+    """The chosen rows, each with one parameter of a trial drawn from all.
+
+    From all, because the few rows may hold one value alone, and then nothing would be exchanged.
+    """
+    drawn = rng.integers(len(blocks[place]), size=len(rows))
+    return np.hstack([block[drawn if at == place else rows] for at, block in enumerate(blocks)])
 
 
 def _share(values: Floats) -> Share:

@@ -14,8 +14,8 @@ from optuna.trial import TrialState
 
 ENOUGH_TRIALS = 4
 """Fewer finished trials have nothing to compare."""
-BAR_PIXELS = 18
-"""Room for one parameter's importance and its name."""
+SHOWN_IMPORTANCES = 12
+"""As many fit with their names; zooming out shows the others."""
 
 
 def importances(study: optuna.Study) -> dict[str, float]:
@@ -61,9 +61,10 @@ def write_plots(study: optuna.Study, path: Path) -> bool:
     sections = []
     for i, (title, figure) in enumerate(figures.items()):
         figure.update_layout(title=title, template="plotly_white")
-        if title == "What mattered":  # every name is shown, however many there are
-            figure.update_layout(height=200 + BAR_PIXELS * len(important))
-            figure.update_yaxes(dtick=1)
+        if title == "What mattered":
+            shown = min(SHOWN_IMPORTANCES, len(important))
+            last = len(important) - 0.5
+            figure.update_yaxes(dtick=1, range=[last - shown, last])
         sections.append(figure.to_html(full_html=False, include_plotlyjs=i == 0))
     head = f'<!doctype html><meta charset="utf-8"><title>{html.escape(study.study_name)}</title>'
     path.write_text(head + "\n".join(sections), encoding="utf-8")

@@ -18,7 +18,7 @@ from fourier.tracking.runs import Tracker
 UI = "http://127.0.0.1:5000"
 """Where ``mlflow ui`` listens unless told otherwise."""
 
-NAME_PIXELS, COLUMN_PIXELS = 190, 130
+NAME_PIXELS, LETTER_PIXELS, MARGIN_PIXELS, ARROW_PIXELS = 190, 6.6, 24, 26
 
 
 def save_view(
@@ -47,7 +47,9 @@ def save_view(
     """
     key = digest_of(name)
     widths = {"attributes.`Run Name`": NAME_PIXELS, "runDateAndNestInfo": 150}
-    widths |= dict.fromkeys(columns, COLUMN_PIXELS)
+    for i, column in enumerate(columns):  # as wide as their names; the first has an arrow
+        letters = len(column.split("`")[1])
+        widths[column] = round(MARGIN_PIXELS + LETTER_PIXELS * letters) + ARROW_PIXELS * (i == 0)
     state = {
         "searchFilter": f"tags.`mlflow.parentRunId` = '{parent}'",
         "orderByKey": columns[0],

@@ -123,6 +123,12 @@ class Experiment:
         """One fold by itself: its clips are held out and choose nothing, the others are learned."""
         return self._each_fold[number]
 
+    def leaking(self) -> "Experiment":
+        """The same clips in folds of segments rather than groups, to show what that does."""
+        corpus, clips = self.corpus, self.clips
+        folds = assign_folds(corpus, clips, self.protocol, self.folds, leaky=True)
+        return replace(self, fold_of=folds)
+
     @cached_property
     def _each_fold(self) -> "list[Experiment]":
         if self.fold_of is None:

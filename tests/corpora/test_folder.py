@@ -232,6 +232,19 @@ def test_a_split_without_validation_takes_a_fifth_of_the_training_groups(
     assert 2 <= sum(part == {"valid"} for part in parts) <= 4
 
 
+def test_what_is_for_testing_stays_so_though_its_group_is_in_training_too(
+    make_folder: MakeFolder,
+) -> None:
+    lines, files = many(
+        "file,label,group,split", lambda i: f"{'xy'[i % 2]},g{i // 2},{PAIR[i % 2]}"
+    )
+    parts = parts_by_track(load_corpus(make_folder(lines, files)), "split")
+    assert all(parts[f"{i}.wav"] == {"test"} for i in range(1, 20, 2))
+
+
+PAIR = ("train", "test")
+
+
 def test_a_split_that_nobody_gave_names_the_others(make_folder: MakeFolder) -> None:
     lines, files = many("file,label", lambda i: "xy"[i % 2])
     corpus = load_corpus(make_folder(lines, files))

@@ -1,5 +1,6 @@
 """``fourier evaluate``: what it trains, writes and prints; and runs by folds, reproduced."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -86,13 +87,41 @@ def test_an_evaluation_is_what_its_predictions_say_beside_the_trial_that_it_is_o
     assert (config.folds, config.trial.training.patience) == (3, 0)
 
 
-def test_an_evaluation_under_the_leaky_protocol_is_marked_so(swept):
+def test_a_leaky_evaluation_is_of_the_same_clips_in_folds_of_segments_and_marked_so(
+    swept, press, capsys
+):
     source = trial_runs()[0]
-    words = ["--folds", "2", "--seeds", "1", "--protocol", "segment"]
+    words = ["--folds", "3", "--seeds", "1"]
     assert main(["evaluate", source, *swept.words, *words]) == 0
-    (run,) = evaluations(protocol="segment")
-    assert run.data.tags["fourier.leaky"] == "true"
-    assert "std/track_accuracy" not in run.data.metrics
+    assert main(["evaluate", source, *swept.words, *words, "--leaky"]) == 0
+    assert "leaky: folds of segments" in capsys.readouterr().out
+    leaky, honest = sorted(evaluations(), key=lambda run: "fourier.leaky" not in run.data.tags)
+    assert leaky.data.tags["fourier.leaky"] == "true"
+    assert leaky.data.tags["fourier.protocol"] == honest.data.tags["fourier.protocol"] == "track"
+    assert "std/track_accuracy" not in leaky.data.metrics
+    tables = [pd.read_csv(artifacts_of(run) / "predictions.csv") for run in (leaky, honest)]
+    clips = [sorted(zip(table["track"], table["start"], strict=True)) for table in tables]
+    assert clips[0] == clips[1]
+    # Where tracks have several segments these stand in several folds.
+    experiment = press.experiments["gtzan"]
+    two = dataclasses.replace(
+        experiment, fold_of=(experiment.parts == "valid").astype(int)
+    ).leaking()
+    assert (two.fold_of.groupby(two.clips["track"]).nunique() > 1).any()
+    assert set(two.fold_of[experiment.parts == "test"]) == {-1}
+
+
+def test_an_evaluation_measures_the_floor_on_the_same_folds(swept, capsys):
+    assert main(["evaluate", trial_runs()[0], *swept.words, "--folds", "3", "--seeds", "1"]) == 0
+    out = capsys.readouterr().out
+    (run,) = evaluations()
+    experiment = open_experiment(swept.data, swept.cache, folds=3)
+    config = read_config(Tracker.connect(), trial_runs()[0]).trial
+    for name, metrics in experiment.baselines(config.spectrogram).items():
+        value = run.data.metrics[f"baseline/{name}/segment_accuracy"]
+        assert value == pytest.approx(metrics["segment_accuracy"])
+        (line,) = [line for line in out.splitlines() if line.startswith(f"baseline: {name}")]
+        assert f"{metrics['track_accuracy']:.3f}" in line
 
 
 WRONG = {
@@ -100,7 +129,6 @@ WRONG = {
     "one fold": (["RUN", "--folds", "1"], 2, "--folds: must be 2 or greater, but got 1"),
     "no seed": (["RUN", "--seeds", "0"], 2, "--seeds: must be 1 or greater, but got 0"),
     "too many folds": (["RUN", "--folds", "999"], 1, "ask for fewer folds"),
-    "no protocol": (["RUN", "--protocol", "shuffle"], 1, "must be one of"),
 }
 
 

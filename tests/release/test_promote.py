@@ -101,6 +101,7 @@ def test_a_promotion_leaves_a_champion_that_says_what_it_is(promoted):
     (version,) = versions()
     (run,) = promotions()
     assert "fourier-gtzan version 1 is champion: there is no champion yet" in out
+    assert re.search(r"^ \d{4} .* winner *$", out, re.MULTILINE)
     check_tags(version, run)
     check_evidence(run)
     check_card(version, run)
@@ -341,20 +342,32 @@ def test_the_real_study_is_not_promoted_with_the_demo_corpus(swept, capsys):
     check_one_line(capsys.readouterr().err, "no study was run on gtzan-demo.*gtzan.*--data")
 
 
+def test_a_study_without_a_finished_trial_is_refused(swept, capsys):
+    experiment = open_experiment(swept.data, swept.cache)
+    run_sweep(experiment, "fails", loss="mse", trials=1)  # no loss of this task
+    before = everything(swept.folder)
+    assert main(["promote", "gtzan", *swept.words, "--study", "fails", *ONE]) == 1
+    check_one_line(capsys.readouterr().err, "'fails' has no finished trial.*run its sweep first")
+    assert everything(swept.folder) == before
+
+
 def test_a_study_of_the_other_task_is_refused(swept, tiny_deam, capsys):
+    before = everything(swept.folder)
     words = ["--data", str(tiny_deam), "--cache", str(swept.cache), "--study", "gtzan"]
     assert main(["promote", "deam", *words, *ONE]) == 1
     check_one_line(capsys.readouterr().err, "'gtzan' is of task gtzan, not deam")
+    assert everything(swept.folder) == before
 
 
 def test_another_corpus_than_the_studys_is_refused_with_both_digests(swept, tiny_gtzan, capsys):
-    shared = choose_study("gtzan", "gtzan", None, None)
+    shared, before = choose_study("gtzan", "gtzan", None, None), everything(swept.folder)
     words = ["--data", str(tiny_gtzan), "--cache", str(swept.cache), *ONE]
     assert main(["promote", "gtzan", *words]) == 1
     err = capsys.readouterr().err
     check_one_line(err, "'gtzan' was made with corpus gtzan")
     assert shared.setting.corpus_digest in err
     assert load_corpus(tiny_gtzan).digest in err
+    assert everything(swept.folder) == before
 
 
 def test_a_small_test_part_is_refused_unless_forced(workplace, tiny_gtzan, tmp_path, capsys):
@@ -403,6 +416,24 @@ def test_a_server_that_does_not_answer_is_one_line_within_seconds(swept, monkeyp
     for command in (["promote", "gtzan", *swept.words, *ONE], ["models"], ["rollback", "gtzan"]):
         assert main(command) == 1
         check_one_line(capsys.readouterr().err, "no MLflow server answers at http://127.0.0.1:9")
+
+
+def test_a_registry_that_does_not_answer_is_one_line_and_changes_nothing(
+    swept, monkeypatch, capsys
+):
+    before = everything(swept.folder)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://127.0.0.1:9")
+    song = next(swept.data.rglob("*.wav"))
+    for command in (
+        ["promote", "gtzan", *swept.words, *ONE],
+        ["models"],
+        ["rollback", "gtzan"],
+        ["predict", str(song), "--task", "gtzan"],
+        ["predict", str(song), "--model", "models:/fourier-gtzan/1"],
+    ):
+        assert main(command) == 1
+        check_one_line(capsys.readouterr().err, "127.0.0.1:9.*unset MLFLOW_REGISTRY_URI")
+    assert everything(swept.folder) == before
 
 
 def test_help_answers_without_loading_torch():
