@@ -33,6 +33,7 @@ from fourier.corpora import Corpus
 from fourier.search import trial as search_trial
 from fourier.search.sweep import Plan, Space, Sweep
 from fourier.search.watch import Outcome, Watcher
+from fourier.tracking import Tracker
 from fourier.training import Result, make_task
 from fourier.training.experiment import Experiment
 
@@ -187,6 +188,7 @@ class Callback:
         from optuna_integration.mlflow import MLflowCallback
 
         folder.mkdir(parents=True)
+        Tracker.connect(f"sqlite:///{folder}/mlflow.db")  # its tables are made beforehand, as ours
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with warnings.catch_warnings(), contextlib.chdir(folder):
             warnings.simplefilter("ignore")

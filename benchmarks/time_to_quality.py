@@ -3,10 +3,10 @@
 Both are sweeps of `experiments/sweep_deam.py` on three clips of each song of the demo corpus, six
 epochs a trial, with everything around them: the peer draws at random, prunes nobody and knows no
 point to start from; the project is what `python experiments/sweep_deam.py` runs. The objective is
-mean concordance on validation songs, which hardly ever comes out the same twice. For each seed the
-search runs its 40 trials, then the project runs until it has a complete trial that is at least as
-good, or has had as much time; then it counts as not reached. Each begins without any features in
-its cache, as a person does; audio is decoded before. The time is the sum of the trials', from
+mean concordance on validation songs, which hardly ever comes out the same twice. For each seed
+the search runs its 40 trials, then the project runs until it has a complete trial that is at least
+as good, or has had as much time; then it counts as not reached. Each begins without any features
+in its cache, as a person does; audio is decoded before. The time is the sum of the trials', from
 claim to end.
 """
 
@@ -23,7 +23,7 @@ import torch
 from results import Row, parser, publish
 
 from fourier.cli.options import SweepOptions
-from fourier.corpora import ensure_demo, load_corpus
+from fourier.corpora import ensure_demo, load_corpus, write_demo
 from fourier.features.cache import default_cache
 from fourier.features.store import FeatureStore
 from fourier.search.sweep import Plan, Space, Sweep
@@ -152,10 +152,10 @@ def deam_space() -> Space:
     return sweep_deam.space()
 
 
-def open_demo() -> Experiment:
+def open_demo(folder: Path | None = None) -> Experiment:
     """The first clips of the demo corpus's songs, decoded, on the processor."""
     cache = default_cache()
-    corpus = load_corpus(ensure_demo(cache, "deam"), "deam")
+    corpus = load_corpus(folder or ensure_demo(cache, "deam"), "deam")
     clips = corpus.clips.groupby("track").head(CLIPS_PER_SONG).reset_index(drop=True)
     corpus = dataclasses.replace(corpus, clips=clips)
     return Experiment.open(
@@ -202,9 +202,12 @@ def rows_of(races: Sequence[Race], trials: int) -> list[Row]:
 def main() -> None:
     """Measure, print and publish."""
     arguments = parser(__doc__).parse_args()
-    seeds, trials, epochs = (1, 2, 1) if arguments.small else (SEEDS, TRIALS, EPOCHS)
-    experiment = open_demo()
+    seeds, trials, epochs = (1, 1, 1) if arguments.small else (SEEDS, TRIALS, EPOCHS)
     races = []
+    with tempfile.TemporaryDirectory(prefix="fourier-bench-") as few:
+        if arguments.small:
+            write_demo(Path(few), "deam", deam_songs=10)
+        experiment = open_demo(Path(few) / "deam" if arguments.small else None)
     for seed in range(seeds):
         with tempfile.TemporaryDirectory(prefix="fourier-bench-") as folder:
             races.append(race(Path(folder), experiment, seed, trials, epochs))
