@@ -127,7 +127,7 @@ def _rungs(findings: Findings) -> list[Rung]:
 def _measured_rung(each: Measured, metric: str) -> Rung:
     mean, std = each.mean[metric], each.std.get(metric)
     low, high = (None, None) if std is None else (mean - std, mean + std)
-    name = f"{'leaky: ' if each.leaky else ''}{how_measured(each)}"
+    name = f"leaky, {how_measured(each)}" if each.leaky else how_measured(each)
     return Rung(
         _cut(name), mean, low, high, mean_std(each, metric), "leaky" if each.leaky else "measured"
     )

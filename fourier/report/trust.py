@@ -56,8 +56,8 @@ def leak_section(findings: Findings) -> list[Block]:
             Text(
                 f"The best setting comes to {mean_std(honest, metric)} ({how_measured(honest)}), "
                 f"and to {mean_std(leaky, metric)} on the same clips when other clips of the same "
-                f"tracks are learned ({how_measured(leaky)}). The difference, {gain:+.3f}, is for "
-                "knowing the recordings, not the music."
+                f"tracks are learned ({how_measured(leaky)}, of segments). The difference, "
+                f"{gain:+.3f}, is for knowing the recordings, not the music."
             )
         )
     if rival:

@@ -36,8 +36,7 @@ def mean_std(measured: Measured, metric: str) -> str:
 def how_measured(measured: Measured) -> str:
     """By what and how often."""
     seeds = counted(measured.seeds, "seed")
-    kind = "folds of segments" if measured.leaky else "folds"
-    return f"{measured.folds} {kind} × {seeds}" if measured.folds else f"validation, {seeds}"
+    return f"{measured.folds} folds × {seeds}" if measured.folds else f"validation, {seeds}"
 
 
 def duration(seconds: float) -> str:

@@ -176,3 +176,12 @@ def test_a_study_by_folds_is_promoted_from_its_own_trials_and_tested_once(folded
     test = experiment.clips["track"][(experiment.parts == "test").to_numpy()]
     assert set(table["track"]) == set(test)
     assert np.isfinite(run.data.metrics["best/track_accuracy"])
+    # And the study's report tells of both.
+    assert main(["report", "gtzan-3fold"]) == 0
+    text = " ".join(Path("gtzan-3fold.md").read_text().replace("\\", "").split())
+    metrics = run.data.metrics
+    value, low, high = (metrics[f"test/track_accuracy{end}"] for end in ("", "_low", "_high"))
+    assert f"track accuracy {value:.3f} [{low:.3f}, {high:.3f}] on 12 tracks" in text
+    mean, std = (metrics[f"confirm/trial_0000/track_accuracy_{end}"] for end in ("mean", "std"))
+    assert f"{mean:.3f} ± {std:.3f}" in text
+    assert "confirmation, track, validation, 2 seeds" in text
