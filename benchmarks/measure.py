@@ -5,11 +5,18 @@ of the ratios of neighbours, which drift alike. Not here: what is measured, and 
 """
 
 import gc
-import os
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+
+RUN_AND_TELL = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
 
 Measure = Callable[[], float]
 """Does the work once and returns what it came to: seconds, or clips a second."""
@@ -63,14 +70,13 @@ def median_ratio(values: Sequence[float], others: Sequence[float]) -> float:
 def peak_memory(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Run a command to its end and return the peak resident bytes of it or of a child of it.
 
-    Of one process: the largest, as the operating system counted it when the process ended.
+    Of one process: the largest, as the operating system counted it when the process ended. A small
+    process starts the command, for until a child runs its own program, it counts as large as who
+    started it.
 
     Raises:
         subprocess.CalledProcessError: the command failed.
     """
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return usage.ru_maxrss * 1024
+    starter = [sys.executable, "-c", RUN_AND_TELL, *command]
+    done = subprocess.run(starter, env=environment, check=True, capture_output=True, text=True)  # noqa: S603
+    return int(done.stdout) * 1024

@@ -58,7 +58,9 @@ def test_the_ratio_is_the_median_of_neighbours_ratios(measure: ModuleType) -> No
 
 
 def test_the_peak_is_of_the_largest_process(measure: ModuleType) -> None:
+    ballast = bytearray(300 * 2**20)  # of this process, which does not count
     fat = "x = bytearray(100 * 2**20)"
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {fat!r}])"
     for command in (fat, child):
+        assert ballast[-1] == 0
         assert 100 * 2**20 < measure.peak_memory([sys.executable, "-c", command]) < 200 * 2**20
