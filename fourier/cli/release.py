@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from fourier.cli.guard import FAILED, Interruption
-from fourier.cli.options import unset
+from fourier.cli.options import named_storage, unset
 from fourier.cli.sweep import find_corpus
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class PromoteOptions:
     """Go on although the test part is too small, or may be known to the champion."""
 
     storage: Annotated[str | None, unset("URL|FILE")] = None
-    """Where the study is kept, as for the sweep. By default mlruns/studies.journal."""
+    """Where the study is kept, as for the sweep. By default $FOURIER_STORAGE, else
+    mlruns/studies.journal."""
 
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
     """Where to train: auto (the GPU where there is one), cpu, cuda, cuda:1, …"""
@@ -192,7 +193,8 @@ def _plan(task: str, options: PromoteOptions, screen: "PromotionScreen") -> "Pla
     device, tracker = pick_device(options.device), Tracker.connect()
     cache = options.cache or default_cache()
     at_hand = load_corpus(options.data, task).name if options.data else f"{task}-demo"
-    shared = choose_study(task, at_hand, options.study, options.storage)
+    storage = named_storage(options.storage)
+    shared = choose_study(task, at_hand, options.study, storage)
     corpus = find_corpus_of(task, shared.setting.corpus, options.data, cache, screen)
     experiment = open_study_experiment(shared, corpus, cache, device, screen, options.jobs)
     return plan_promotion(

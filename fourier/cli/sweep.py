@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fourier.cli.guard import Interruption, guarded, usage_errors
-from fourier.cli.options import SweepOptions, parse_sweep
+from fourier.cli.options import SweepOptions, named_storage, parse_sweep, words_of_a_worker
 
 if TYPE_CHECKING:
     from fourier.cli.show import Screen, Worker
@@ -96,7 +96,10 @@ def _run_trials(sweep: "Sweep", options: SweepOptions, screen: "Screen") -> None
                 seen.add(trial.number)
                 screen.trial_ends(sweep.outcome_of(trial))
 
-    run_workers(sweep.shared, options.trials, options.workers, sys.argv, look, options.timeout)
+    words, variables = words_of_a_worker(sys.argv, named_storage(options.storage))
+    run_workers(
+        sweep.shared, options.trials, options.workers, words, look, options.timeout, variables
+    )
     look()
 
 
@@ -170,7 +173,7 @@ def open_sweep(
     corpus = experiment.corpus
     plan = Plan(
         study=options.study or usual_name(corpus, experiment.protocol, experiment.folds),
-        storage=options.storage,
+        storage=named_storage(options.storage),
         sampler=options.sampler,
         pruner=options.pruner or ("wilcoxon" if experiment.folds else "median"),
         epochs=options.epochs or space.epochs_on(corpus),

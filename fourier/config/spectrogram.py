@@ -80,7 +80,9 @@ class SpectrogramConfig:
             raise ValueError(f"`n_mfcc` must be None for `kind='mel'`, but got {self.n_mfcc}")
         if self.kind == "mfcc" and not (self.n_mfcc and 1 <= self.n_mfcc <= self.n_mels):
             got = (self.n_mfcc, self.n_mels)
-            raise ValueError(f"`1 <= n_mfcc <= n_mels` must hold for MFCCs (`kind='mfcc'`), but got {got}")
+            raise ValueError(
+                f"`1 <= n_mfcc <= n_mels` must hold for MFCCs (`kind='mfcc'`), but got {got}"
+            )
 
     @property
     def bands(self) -> int:

@@ -37,7 +37,7 @@ def _tracking_errors(uri: str) -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
         text = without_password(str(error).strip()) or type(error).__name__
         reason = text.splitlines()[0]
         raise TrackingError(
