@@ -1,5 +1,7 @@
 """What a sweep can be told on the command line, with its help. Light: ``--help`` imports it."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +19,28 @@ Protocols: fault-filtered, track and segment for GTZAN; mediaeval2015, emomusic,
 and segment for DEAM; split, group, track and segment for a labelled folder. segment is leaky
 (clips of one track on both sides), for comparison only.
 """
+
+
+STORAGE_VARIABLE = "FOURIER_STORAGE"
+"""Where studies are kept, for those who do not name it: other users can read a command's words,
+with a password in them, and not its environment."""
+
+
+def named_storage(option: str | None) -> str | None:
+    """Where studies are kept: the option, else $FOURIER_STORAGE, else None."""
+    return option or os.environ.get(STORAGE_VARIABLE) or None
+
+
+def words_of_a_worker(argv: Sequence[str], storage: str | None) -> tuple[list[str], dict[str, str]]:
+    """A command without its ``--storage``, and the variable that says it instead."""
+    words: list[str] = []
+    for i, word in enumerate(argv):
+        if word == "--storage" or word.startswith("--storage="):
+            continue
+        if i and argv[i - 1] == "--storage":
+            continue
+        words.append(word)
+    return words, {STORAGE_VARIABLE: storage} if storage else {}
 
 
 def unset(metavar: str) -> Any:
@@ -38,7 +62,8 @@ class SweepOptions:
     """Name of the study. By default the corpus's, and the protocol if that is not the usual."""
 
     storage: Annotated[str | None, unset("URL|FILE")] = None
-    """A journal file or any database URL that Optuna takes. By default mlruns/studies.journal."""
+    """A journal file or any database URL that Optuna takes. By default $FOURIER_STORAGE (where a
+    password is out of sight), else mlruns/studies.journal."""
 
     data: Annotated[Path | None, unset("DIR")] = None
     """Folder of the corpus. By default a small synthesised demo corpus."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from fourier.cli.guard import FAILED, Interruption, UsageError, usage_errors
-from fourier.cli.options import unset
+from fourier.cli.options import named_storage, unset
 from fourier.cli.sweep import find_corpus
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class PromoteOptions:
     """Go on although copies of one recording stand on several sides of the split."""
 
     storage: Annotated[str | None, unset("URL|FILE")] = None
-    """Where the study is kept, as for the sweep. By default mlruns/studies.journal."""
+    """Where the study is kept, as for the sweep. By default $FOURIER_STORAGE, else
+    mlruns/studies.journal."""
 
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
     """Where to train: auto (the GPU where there is one), cpu, cuda, cuda:1, …"""
@@ -214,7 +215,7 @@ def _plan(task: str | None, options: PromoteOptions, screen: "PromotionScreen") 
         with usage_errors("--clip-seconds"):
             there = load_corpus(options.data, task, clip_seconds=options.clip_seconds)
         task, at_hand = there.task, there.name
-    shared = choose_study(task, at_hand, options.study, options.storage)
+    shared = choose_study(task, at_hand, options.study, named_storage(options.storage))
     wanted = shared.setting.corpus
     corpus = _corpus(task, wanted, options.data, cache, screen, options.clip_seconds)
     experiment = open_study_experiment(

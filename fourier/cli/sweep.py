@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from fourier.cli.guard import Interruption, guarded, usage_errors
-from fourier.cli.options import SweepOptions, parse_sweep
+from fourier.cli.options import SweepOptions, named_storage, parse_sweep, words_of_a_worker
 
 if TYPE_CHECKING:
     from fourier.cli.show import Screen, Worker
@@ -125,8 +125,11 @@ def _run_trials(sweep: "Sweep", options: SweepOptions, screen: "Screen") -> None
 
     # `python -m fourier` has its file as first word, which would not find its package by itself.
     module = Path(sys.argv[0]).name == "__main__.py"
-    words = ["-m", "fourier", *sys.argv[1:]] if module else sys.argv
-    run_workers(sweep.shared, options.trials, options.workers, words, look, options.timeout)
+    given = ["-m", "fourier", *sys.argv[1:]] if module else sys.argv
+    words, variables = words_of_a_worker(given, named_storage(options.storage))
+    run_workers(
+        sweep.shared, options.trials, options.workers, words, look, options.timeout, variables
+    )
     look()
 
 
@@ -204,7 +207,7 @@ def open_sweep(
     corpus = experiment.corpus
     plan = Plan(
         study=options.study or usual_name(corpus, experiment.protocol, experiment.folds),
-        storage=options.storage,
+        storage=named_storage(options.storage),
         sampler=options.sampler,
         pruner=options.pruner or ("wilcoxon" if experiment.folds else "median"),
         epochs=options.epochs or space.epochs_on(corpus),

@@ -194,7 +194,9 @@ def environment_tags() -> dict[str, str]:
         "mlflow.source.name": sys.argv[0],
         "mlflow.source.type": "LOCAL",
         "mlflow.user": os.environ.get("USER", ""),
-        "fourier.command": shlex.join(without_password(word) for word in sys.argv),
+        "fourier.command": without_password(shlex.join(sys.argv))
+        .encode(errors="backslashreplace")
+        .decode(),
         "fourier.version": fourier.__version__,
         "fourier.python": platform.python_version(),
         "fourier.torch": torch.__version__,

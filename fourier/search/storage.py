@@ -165,6 +165,11 @@ def _open_database(url: str) -> BaseStorage:
         raise StudyError(
             f"{shown} needs a driver that is not installed: {error}; {advice}"
         ) from None
-    except (SQLAlchemyError, ValueError, OSError) as error:
+    except (
+        SQLAlchemyError,
+        ValueError,
+        OSError,
+        RuntimeError,
+    ) as error:  # the last: others' tables
         reason = without_password(str(error).strip().splitlines()[0])
         raise StudyError(f"the storage {shown} does not answer: {reason}; {advice}") from None

@@ -25,7 +25,7 @@ from fourier.search.folded import FoldReporter, fold_metrics
 from fourier.search.record import StudyRecord
 from fourier.search.study import Claim, SharedStudy
 from fourier.search.watch import Outcome, State, Watcher
-from fourier.tracking import TrackedRun, draw_trial
+from fourier.tracking import TrackedRun, draw_trial, without_password
 from fourier.training import Result
 from fourier.training.energy import open_meter
 from fourier.training.experiment import Experiment
@@ -146,9 +146,9 @@ class TrialRunner:
         return result, pruned
 
     def _fail(self, claim: Claim, run: TrackedRun, error: Exception) -> Outcome:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = without_password(f"{type(error).__name__}: {error}".splitlines()[0])
         with tempfile.TemporaryDirectory() as folder:
-            text = "".join(traceback.format_exception(error))
+            text = without_password("".join(traceback.format_exception(error)))
             (Path(folder) / "traceback.txt").write_text(text)
             run.log_folder(Path(folder))
         run.set_tags({"fourier.state": "failed", "fourier.reason": reason})

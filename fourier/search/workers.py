@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from fourier.errors import StudyError
 from fourier.search.study import SharedStudy
@@ -32,6 +33,7 @@ def run_workers(
     argv: Sequence[str],
     look: Callable[[], None],
     timeout_seconds: float | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Run this many workers until the study has ``total`` trials, or nothing more to begin.
 
@@ -44,12 +46,13 @@ def run_workers(
         argv: the command of a worker, without the interpreter.
         look: called twice a second.
         timeout_seconds: after which no worker is started.
+        variables: of a worker's environment; unlike its command they are the user's own to read.
 
     Raises:
         StudyError: a worker gave up by itself; it has said why on its standard error.
     """
     threads = max(1, (os.cpu_count() or 1) // count)
-    environment = os.environ | {WORKER_VARIABLE: "1", "OMP_NUM_THREADS": str(threads)}
+    environment = os.environ | variables | {WORKER_VARIABLE: "1", "OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, *argv]
     deadline = time.monotonic() + timeout_seconds if timeout_seconds else float("inf")
     missing = min(count, total - len(shared.finished))

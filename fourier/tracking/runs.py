@@ -40,7 +40,7 @@ def _tracking_errors(uri: str) -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
         text = without_password(str(error).strip()) or type(error).__name__
         reason = text.splitlines()[0]
         raise TrackingError(

@@ -7,52 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-import torch
-from torch import nn
 
 from fourier.cli.main import main
-from fourier.config import CNNConfig, SpectrogramConfig, TrialConfig
-from fourier.features.normalization import Normalization
-from fourier.features.spectrogram import Spectrogram
-from fourier.models import build_model
-from fourier.release.export import build_clip_model, export_program
 
 RATE = 8000
 CLASSES = ("blues", "jazz")
-
-
-@pytest.fixture(scope="session", params=["deam", "gtzan"])
-def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained model for clips of a second."""
-    task = request.param
-    config = TrialConfig(
-        spectrogram=SpectrogramConfig(n_mels=16, fmax=4000, hop_length=200),
-        model=CNNConfig(width=4, depth=1),
-    )
-    torch.manual_seed(0)
-    frames = Spectrogram(config.spectrogram, RATE).frames(RATE)
-    network = build_model(config.model, bands=16, frames=frames, outputs=2)
-    built = build_clip_model(
-        config,
-        nn.Sequential(Normalization(16), network).state_dict(),
-        sample_rate=RATE,
-        samples=RATE,
-        outputs=2,
-        classification=task == "gtzan",
-    )
-    about = {
-        "task": task,
-        "corpus": {"name": task, "digest": "0"},
-        "protocol": "track",
-        "trial": config.to_dict(),
-        "targets": ["label"] if task == "gtzan" else ["valence", "arousal"],
-        "classes": CLASSES if task == "gtzan" else (),
-        "sample_rate": RATE,
-        "clip_seconds": 1.0,
-    }
-    path = tmp_path_factory.mktemp("model") / f"{task}.pt2"
-    export_program(built, path, samples=RATE, metadata=about)
-    return path
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -34,19 +33,6 @@ def start(script, *words):
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-
-
-@pytest.fixture
-def sweep(monkeypatch, capsys):
-    """Runs an experiment in this process, which has already loaded what takes seconds to load."""
-
-    def run(script, *words):
-        monkeypatch.setattr(sys, "argv", [str(script), *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(script), run_name="__main__")
-        return end.value.code, *capsys.readouterr()
-
-    return run
 
 
 def sweep_process(script, *words):
