@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from optuna.trial import TrialState
+
 import fourier
 from fourier.config import SpectrogramConfig, TrialConfig
 from fourier.corpora import PROTOCOLS
 from fourier.errors import StudyError
+from fourier.search.storage import storage_errors
 from fourier.search.study import Claim, SharedStudy
 from fourier.tracking import TrackedRun, Tracker, save_view, without_password
 from fourier.training import describe_device
@@ -61,11 +64,9 @@ class StudyRecord:
                 parent = TrackedRun(tracker, run_id)
                 parent.reopen()
             else:
-                tags = _study_tags(shared, experiment) | environment_tags()
-                parent = tracker.open_run(experiment_id, shared.name, tags)
-                parent.log_params(shared.setting.__dict__)
-                _write_leaks(parent, experiment)
-                shared.study.set_user_attr("run_id", parent.id)
+                parent = _make_parent(tracker, experiment_id, shared, experiment)
+                with storage_errors():
+                    shared.study.set_user_attr("run_id", parent.id)
             parent.set_tags(_facts(experiment))
         return cls(shared, experiment, experiment_id, parent)
 
@@ -141,11 +142,19 @@ class StudyRecord:
             if kept is not None:
                 return dict(kept)
             found = self.experiment.baselines(spectrogram)
+            mine = {"mlflow.parentRunId": self.parent.id, "fourier.kind": "baseline"}
+            there = self.tracker.find_runs(self.experiment_id, mine)
+            left = {run.info.run_name: run.info.run_id for run in there}  # by a start that died
             for name, metrics in found.items():
-                run = self._child(f"baseline {name}", {"fourier.kind": "baseline"})
+                title = f"baseline {name}"
+                if title in left:
+                    run = TrackedRun(self.tracker, left[title])
+                else:
+                    run = self._child(title, {"fourier.kind": "baseline"})
                 run.log({f"best/{key}": value for key, value in metrics.items()})
                 run.end()
-            self.shared.study.set_user_attr("baselines", found)
+            with storage_errors():
+                self.shared.study.set_user_attr("baselines", found)
         return found
 
     def close_orphans(self) -> int:
@@ -169,6 +178,9 @@ class StudyRecord:
             counts = "lost" not in trial.user_attrs and trial.user_attrs.get("run_id") == orphan.id
             if not counts:
                 orphan.set_tags({"fourier.state": "interrupted"})
+            elif trial.state == TrialState.FAIL:
+                reason = trial.user_attrs.get("reason", "")
+                orphan.set_tags({"fourier.state": "failed", "fourier.reason": reason})
             orphan.end(STATUS[trial.state.name] if counts else "KILLED")
             closed += 1
         return closed
@@ -184,6 +196,25 @@ class StudyRecord:
         common = {"mlflow.parentRunId": self.parent.id}
         tags = common | _study_tags(self.shared, self.experiment) | dict(tags)
         return self.tracker.open_run(self.experiment_id, name, tags)
+
+
+def _make_parent(
+    tracker: Tracker, experiment_id: str, shared: SharedStudy, experiment: Experiment
+) -> TrackedRun:
+    """The study's run: the one that a start made which died before it was noted, or a new one."""
+    key = {"fourier.kind": "study", "fourier.study_key": shared.study.user_attrs["key"]}
+    left = tracker.find_runs(experiment_id, key)
+    if left:
+        parent = TrackedRun(tracker, left[0].info.run_id)
+        parent.reopen()
+    else:
+        tags = _study_tags(shared, experiment) | environment_tags() | key
+        parent = tracker.open_run(experiment_id, shared.name, tags)
+    if not left or not left[0].data.params:
+        how = {"sampler": shared.sampler, "pruner": shared.pruner}
+        parent.log_params(shared.setting.__dict__ | how)
+        _write_leaks(parent, experiment)
+    return parent
 
 
 def environment_tags() -> dict[str, str]:

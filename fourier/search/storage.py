@@ -5,6 +5,7 @@ Not here: the studies themselves (`fourier.search.study`).
 
 import contextlib
 import fcntl
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock  # the type that `lock_obj` takes
@@ -51,14 +53,35 @@ class _Journal(JournalFileBackend):
         super().__init__(str(path), lock_obj=lock)
         self._journal, self._between = path, lock
 
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+        """Read the entries from this number on."""
+        try:
+            yield from super().read_logs(log_number_from)
+        except OSError as error:
+            raise StorageInternalError(f"{self._journal}: {error.strerror or error}") from error
+
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append one line for each entry."""
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        with self._between.held(), self._journal.open("ab") as file:
-            file.write(lines.encode())
-            file.flush()
-            if any(log["op_code"] not in UNTIL_THE_TRIAL_ENDS for log in logs):
-                os.fsync(file.fileno())
+        try:
+            with self._between.held(), self._journal.open("ab", buffering=0) as file:
+                end = file.tell()
+                try:
+                    _write_whole(file, lines.encode())
+                except OSError:
+                    file.truncate(end)  # else the next line is appended to half a line
+                    raise
+                if any(log["op_code"] not in UNTIL_THE_TRIAL_ENDS for log in logs):
+                    os.fsync(file.fileno())
+        except OSError as error:
+            raise StorageInternalError(f"{self._journal}: {error.strerror or error}") from error
+
+
+def _write_whole(file: io.FileIO, data: bytes) -> None:
+    """Write all bytes; a full disk takes some of them before it refuses."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
 class _JournalLock(BaseJournalFileLock):
@@ -87,6 +110,19 @@ class _JournalLock(BaseJournalFileLock):
             yield
         finally:
             self.release()
+
+
+@contextlib.contextmanager
+def storage_errors() -> Iterator[None]:
+    """Turn what a storage raises that breaks in mid-sweep into one line."""
+    try:
+        yield
+    except (StorageInternalError, UpdateFinishedTrialError, SQLAlchemyError) as error:
+        text = without_password(str(error.__cause__ or error).strip()) or type(error).__name__
+        raise StudyError(
+            f"the studies' storage did not take what was written: {text.splitlines()[0]}; mend "
+            "what --storage names, then the same command goes on"
+        ) from error
 
 
 def open_storage(url: str | None) -> BaseStorage:

@@ -3,11 +3,14 @@
 A trial's *slot* is its place among the trials that count: 0 to ``--trials`` less one. What it
 draws (parameters, weights, order of clips) is seeded by the study's seed and its slot. A trial
 whose process died does not count; its slot is free again, and whoever claims it draws the same.
-So N trials, interrupted anywhere, equal N that were left alone, as long as one worker runs.
+So N trials, interrupted anywhere, equal N that were left alone, as long as one worker runs. Only
+a slot whose process died five times (no memory left, a crash in a library) is a failed trial: it
+would die for ever.
 
 Optuna's own numbers only ever grow, so the trial that takes over a slot has a new one.
 """
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,7 +25,11 @@ from fourier.errors import StudyError
 from fourier.search import owner
 from fourier.search.pruner import PrunerName, make_pruner
 from fourier.search.sampler import SamplerName, fix_parameters, make_sampler
-from fourier.search.storage import study_lock
+from fourier.search.storage import storage_errors, study_lock
+
+DIED = "its process died"
+DEATHS = 5
+"""A slot's trials may die so often; the last of them counts, as failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +89,7 @@ class SharedStudy:
         is_new: whether this process made it.
         first: parameters of the first trials, known points to start from.
         sampler: how the others are drawn.
+        pruner: how bad ones are stopped early.
         lock: held while a trial is claimed, so that two processes never take the same slot.
     """
 
@@ -91,9 +99,11 @@ class SharedStudy:
     is_new: bool
     first: Sequence[Mapping[str, Any]]
     sampler: SamplerName
+    pruner: PrunerName
     lock: FileLock
 
     @property
+    @storage_errors()
     def trials(self) -> list[FrozenTrial]:
         """The trials that count, in the order of their slots."""
         counted = [t for t in self.study.get_trials(deepcopy=False) if _counts(t)]
@@ -104,6 +114,7 @@ class SharedStudy:
         """The trials that count and have ended, well or not."""
         return [trial for trial in self.trials if trial.state.is_finished()]
 
+    @storage_errors()
     def claim(self, total: int) -> Claim | None:
         """Take the lowest free slot below ``total``; None when there is none."""
         with self.lock:
@@ -119,21 +130,42 @@ class SharedStudy:
             trial.set_user_attr("claim", {"slot": slot, "owner": owner.this_process()})
         return Claim(trial, slot, seed)
 
+    @storage_errors()
     def bury(self, trial: Trial, reason: str) -> None:
         """End a trial that does not count, and free its slot."""
         trial.set_user_attr("lost", reason)
         self.study.tell(trial, state=TrialState.FAIL)
 
+    @storage_errors()
     def bury_the_dead(self) -> list[FrozenTrial]:
-        """End the trials whose process is gone, and return them as they were."""
+        """End the trials whose process is gone, and return them as they were.
+
+        They do not count, unless it was the fifth time at this slot: then it is a failed trial.
+        """
         lost: list[FrozenTrial] = []
         with self.lock:  # claims are made under it, so a running trial without one has no owner
             for frozen in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 claim = frozen.user_attrs.get("claim")
                 if claim is None or owner.is_gone(claim["owner"]):
                     lost.append(frozen)
-                    self.bury(Trial(self.study, frozen._trial_id), "its process died")
+                    trial = Trial(self.study, frozen._trial_id)
+                    if claim is None or self._deaths(claim["slot"]) + 1 < DEATHS:
+                        self.bury(trial, DIED)
+                    else:
+                        self.fail(trial, f"{DIED} {DEATHS} times; is there memory enough for it?")
         return lost
+
+    @storage_errors()
+    def fail(self, trial: Trial, reason: str) -> None:
+        """End a trial that counts and has no result."""
+        trial.set_user_attr("reason", reason)
+        self.study.tell(trial, state=TrialState.FAIL)
+
+    def _deaths(self, slot: int) -> int:
+        """How many trials died at a slot so far."""
+        failed = self.study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+        died = [trial for trial in failed if trial.user_attrs.get("lost") == DIED]
+        return sum("claim" in trial.user_attrs and slot_of(trial) == slot for trial in died)
 
 
 def open_study(
@@ -164,9 +196,11 @@ def open_study(
         wanted = setting.__dict__
         if is_new or "setting" not in study.user_attrs:
             study.set_user_attr("setting", dict(wanted))
+        if "key" not in study.user_attrs:  # a name may be given again, to another study
+            study.set_user_attr("key", uuid.uuid4().hex)
     # By way of `Setting`, because older studies do not say what was not there to be chosen.
     _require_same(name, Setting(**study.user_attrs["setting"]).__dict__, wanted)
-    return SharedStudy(name, study, setting, is_new, first, sampler, lock)
+    return SharedStudy(name, study, setting, is_new, first, sampler, pruner, lock)
 
 
 def find_study(name: str, storage: BaseStorage) -> SharedStudy:
@@ -186,7 +220,7 @@ def find_study(name: str, storage: BaseStorage) -> SharedStudy:
             "run its sweep first"
         ) from None
     lock = study_lock(name, None)  # never held: nothing is claimed
-    return SharedStudy(name, study, setting, is_new=False, first=(), sampler="tpe", lock=lock)
+    return SharedStudy(name, study, setting, False, (), "tpe", "none", lock)
 
 
 def list_studies(storage: BaseStorage) -> dict[str, Setting]:

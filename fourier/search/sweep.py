@@ -191,6 +191,7 @@ class Sweep:
                 metrics |= best_points(best[0].user_attrs["metrics"])
                 tags["fourier.best_trial"] = str(best[0].number)
                 tags["fourier.best_run"] = str(best[0].user_attrs["run_id"])
+            self.record.close_orphans()
             self.record.sum_up(folder, metrics, tags)
             if all(trial.state.is_finished() for trial in self.shared.trials):
                 self.record.parent.end()  # else another worker is still at it

@@ -23,6 +23,7 @@ from fourier.config import TrialConfig
 from fourier.errors import FourierError, StudyError
 from fourier.search.folded import FoldReporter, fold_metrics
 from fourier.search.record import StudyRecord
+from fourier.search.storage import storage_errors
 from fourier.search.study import Claim, SharedStudy
 from fourier.search.watch import Outcome, State, Watcher
 from fourier.tracking import TrackedRun, draw_trial, without_password
@@ -64,15 +65,19 @@ class TrialRunner:
         started = time.monotonic()
         config = self._try_to_draw(claim)
         run = self.record.open_trial(claim, config if isinstance(config, TrialConfig) else None)
-        claim.trial.set_user_attr("run_id", run.id)
+        with storage_errors():
+            claim.trial.set_user_attr("run_id", run.id)
         try:
-            if isinstance(config, Exception):
-                raise config
-            outcome = self._learn(claim, run, config)
+            with storage_errors():
+                if isinstance(config, Exception):
+                    raise config
+                outcome = self._learn(claim, run, config)
         except (FourierError, KeyboardInterrupt, SystemExit) as error:
-            self.shared.bury(claim.trial, f"interrupted ({type(error).__name__})")
-            run.set_tags({"fourier.state": "interrupted"})
-            run.end("KILLED")
+            try:
+                self.shared.bury(claim.trial, f"interrupted ({type(error).__name__})")
+            finally:
+                run.set_tags({"fourier.state": "interrupted"})
+                run.end("KILLED")
             raise
         except Exception as error:  # noqa: BLE001  whatever a trial raises fails only that trial
             outcome = self._fail(claim, run, error)
@@ -152,8 +157,7 @@ class TrialRunner:
             (Path(folder) / "traceback.txt").write_text(text)
             run.log_folder(Path(folder))
         run.set_tags({"fourier.state": "failed", "fourier.reason": reason})
-        claim.trial.set_user_attr("reason", reason)
-        self.shared.study.tell(claim.trial, state=TrialState.FAIL)
+        self.shared.fail(claim.trial, reason)
         run.end("FAILED")
         return Outcome(number=claim.trial.number, slot=claim.slot, state="failed", reason=reason)
 

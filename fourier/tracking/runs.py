@@ -149,11 +149,16 @@ class Tracker:
     def run_exists(self, run_id: str) -> bool:
         """Whether a run is there and not deleted."""
         from mlflow.exceptions import MlflowException
+        from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-        try:
-            return bool(self.client.get_run(run_id).info.lifecycle_stage == "active")
-        except MlflowException:
-            return False
+        absent = ErrorCode.Name(RESOURCE_DOES_NOT_EXIST)
+        with _tracking_errors(self.uri):
+            try:
+                return bool(self.client.get_run(run_id).info.lifecycle_stage == "active")
+            except MlflowException as error:
+                if error.error_code == absent:
+                    return False
+                raise
 
 
 @dataclass

@@ -5,6 +5,7 @@ import shutil
 import stat
 import tempfile
 import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,9 @@ NO_TEXT = os.fsdecode(b"b\xff")
 
 
 def sound(path, seconds=31.0, rate=8000, channels=1, kind="WAV"):
-    noise = np.random.default_rng(0).uniform(-0.1, 0.1, (round(seconds * rate), channels))
+    noise = np.random.default_rng(zlib.crc32(os.fsencode(path))).uniform(
+        -0.1, 0.1, (round(seconds * rate), channels)
+    )
     with path.open("wb") as file:  # soundfile takes no name that is no UTF-8
         soundfile.write(file, noise, rate, format=kind)
 

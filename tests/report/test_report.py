@@ -148,7 +148,8 @@ def swept_once(tmp_path_factory, empty_tracking_database, tiny_gtzan, cache):
 def swept(swept_once, tmp_path, monkeypatch):
     """A study of twelve trials in a working directory of the test's own."""
     folder, opened = swept_once
-    shutil.copy(folder / "mlflow.db", tmp_path / "mlflow.db")
+    for part in folder.glob("mlflow.db*"):  # its write-ahead log holds the latest
+        shutil.copy(part, tmp_path)
     (tmp_path / "mlruns").mkdir()
     shutil.copy(folder / "mlruns" / "studies.journal", tmp_path / "mlruns")
     monkeypatch.chdir(tmp_path)

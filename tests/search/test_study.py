@@ -1,3 +1,5 @@
+import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from fourier.search import owner
 from fourier.search.pruner import make_pruner
 from fourier.search.sampler import make_sampler
 from fourier.search.storage import open_storage, study_lock
-from fourier.search.study import Setting, open_study
+from fourier.search.study import DEATHS, Setting, open_study
 
 SETTING = Setting(
     task="deam",
@@ -118,6 +120,91 @@ def test_a_killed_workers_trial_is_buried_by_the_next_start():
     assert shared.study.trials[0].user_attrs["lost"] == "its process died"
     run_all(shared, 2)
     assert [trial.number for trial in shared.trials] == [1, 2]
+
+
+def die_in_the_first_trial():
+    script = textwrap.dedent(
+        """
+        import os, signal, sys
+        sys.path.insert(0, sys.argv[1])
+        from test_study import reopen, learn
+        shared = reopen()
+        shared.bury_the_dead()
+        learn(shared.claim(10))
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    command = [sys.executable, "-c", script, str(Path(__file__).parent)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+
+
+def test_a_slot_whose_process_dies_again_and_again_is_one_failed_trial_and_the_study_goes_on():
+    for _ in range(DEATHS):
+        die_in_the_first_trial()
+    shared = reopen()
+    shared.bury_the_dead()
+    (failed,) = shared.trials
+    assert failed.state == TrialState.FAIL
+    assert f"died {DEATHS} times" in failed.user_attrs["reason"]
+    assert all("lost" in trial.user_attrs for trial in shared.study.trials[: DEATHS - 1])
+    run_all(shared, 3)
+    assert [trial.user_attrs["claim"]["slot"] for trial in shared.trials] == [0, 1, 2]
+
+
+def test_a_storage_that_breaks_in_mid_sweep_is_one_line(tmp_path):
+    shared = reopen(storage=f"sqlite:///{tmp_path}/studies.db")
+    run_all(shared, 1)
+    (tmp_path / "studies.db").write_bytes(b"this is no database" * 1000)
+    with pytest.raises(StudyError, match="--storage") as error:
+        shared.claim(3)
+    assert "\n" not in str(error.value)
+
+
+def test_a_journal_that_cannot_be_written_is_one_line(tmp_path):
+    shared = reopen()
+    run_all(shared, 1)
+    journal = tmp_path / "mlruns" / "studies.journal"
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.stat().st_size + 10, hard))
+    try:
+        with pytest.raises(StudyError, match="File too large") as error:
+            shared.claim(3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert "\n" not in str(error.value)
+    run_all(shared, 3)  # there is room again
+    assert len(reopen().trials) == 3
+
+
+def test_a_trial_that_somebody_else_ended_is_one_line():
+    shared = reopen()
+    claim = shared.claim(3)
+    reopen().study.tell(claim.trial.number, state=TrialState.FAIL)
+    with pytest.raises(StudyError, match="already finished"):
+        shared.bury(claim.trial, "too late")
+
+
+def test_a_journal_is_forced_to_the_disk_when_a_trial_ends_and_not_with_each_of_its_lines(
+    monkeypatch,
+):
+    shared = reopen()
+    forced = []
+    monkeypatch.setattr(os, "fsync", forced.append)
+    claim = shared.claim(3)
+    learn(claim)
+    for epoch in range(10):
+        claim.trial.report(0.1 * epoch, epoch)
+    claim.trial.set_user_attr("metrics", {"ccc": 0.5})
+    assert forced == []
+    shared.study.tell(claim.trial, 0.5)
+    assert len(forced) == 1
+
+
+def test_a_journal_is_one_that_optuna_reads_by_itself(tmp_path):
+    run_all(reopen(), 3)
+    backend = optuna.storages.journal.JournalFileBackend(f"{tmp_path}/mlruns/studies.journal")
+    study = optuna.load_study(study_name="s", storage=optuna.storages.JournalStorage(backend))
+    assert [trial.value for trial in study.trials] == [trial.value for trial in reopen().trials]
 
 
 def test_the_trial_of_a_living_process_is_left_alone():
