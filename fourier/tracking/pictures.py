@@ -60,7 +60,7 @@ def draw_trial(
         x, y = (place * PANEL_INCHES + left) / width, bottom / HEIGHT_INCHES
         return figure.add_axes((x, y, size[0] / width, size[1] / HEIGHT_INCHES))
 
-    draw_curves(panel(0, 0.6, 0.5, 0.75), history, objective)
+    draw_curves(panel(0, 0.75, 0.5, 0.9), history, objective)
     if classes:
         chosen = predictions.argmax(axis=1)
         draw_confusion(panel(1, 0.95, 0.95, 0.1), chosen, truth, classes)
@@ -98,7 +98,9 @@ def draw_curves(axes: "Axes", history: Sequence[Mapping[str, float]], objective:
     right.set_ylabel(f"validation {objective}", color=VALID)
     for side in (axes, right):
         side.spines["top"].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        side.ticklabel_format(axis="y", scilimits=(-2, 3))  # long numbers leave the picture
+    axes.set_xlim(0.5, len(history) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def draw_scatter(axes: "Axes", predicted: np.ndarray, true: np.ndarray, name: str) -> None:
