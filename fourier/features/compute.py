@@ -43,15 +43,18 @@ def features_on_processor(pcm: PcmStore, spectrogram: Spectrogram) -> Iterator[F
     Raises:
         CacheError: a clip is not what was written.
     """
+    from fourier.features.kernels import BandPower
+
     torch.empty(KEPT_BYTES, dtype=torch.uint8)
     threads, clips = torch.get_num_threads(), len(pcm.clips)
     batch = max(1, FRAMES_AT_ONCE // spectrogram.frames(pcm.samples))
+    band_power = BandPower(spectrogram)
 
     def compute(start: int) -> Features:
+        rows = pcm.read(start, min(start + batch, clips))
+        power = torch.from_numpy(np.stack([band_power(row) for row in rows]))
         with torch.no_grad():
-            frames = spectrogram.cut(_waveform(_read(pcm, start, batch), spectrogram))
-            picture = spectrogram.picture(spectrogram.band_power_in_blocks(frames))
-            return np.asarray(picture.half().numpy())
+            return np.asarray(spectrogram.picture(power).half().numpy())
 
     try:
         with ThreadPoolExecutor(threads, "features", torch.set_num_threads, (1,)) as pool:
