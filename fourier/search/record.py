@@ -10,7 +10,6 @@ import platform
 import shlex
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from fourier.corpora import PROTOCOLS
 from fourier.errors import StudyError
 from fourier.search.storage import storage_errors
 from fourier.search.study import Claim, SharedStudy
-from fourier.tracking import TrackedRun, Tracker, save_view, without_password
+from fourier.tracking import TrackedRun, Tracker, save_view, scratch_folder, without_password
 from fourier.training import describe_device
 from fourier.training.experiment import Experiment
 from fourier.training.facts import clips_fact, split_fact
@@ -278,10 +277,10 @@ def _study_tags(shared: SharedStudy, experiment: Experiment) -> dict[str, str]:
 
 def _write_leaks(run: TrackedRun, experiment: Experiment) -> None:
     """What the search for copies found, as the run's ``leaks.json``."""
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         text = json.dumps(experiment.describe_leaks(), indent=2) + "\n"
-        (Path(folder) / "leaks.json").write_text(text)
-        run.log_folder(Path(folder))
+        (folder / "leaks.json").write_text(text)
+        run.log_folder(folder)
 
 
 def _facts(experiment: Experiment) -> dict[str, str]:
