@@ -161,7 +161,8 @@ def storage_errors() -> Iterator[None]:
     try:
         yield
     except (StorageInternalError, UpdateFinishedTrialError, SQLAlchemyError) as error:
-        text = without_password(str(error.__cause__ or error).strip()) or type(error).__name__
+        cause = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
+        text = without_password(str(cause).strip()) or type(error).__name__
         raise StudyError(
             f"the studies' storage did not take what was written: {text.splitlines()[0]}; mend "
             "what --storage names, then the same command goes on"

@@ -83,6 +83,8 @@ class Tracker:
 
         for name in ("mlflow", "alembic"):  # "Creating initial database tables…", 40 lines
             logging.getLogger(name).setLevel(logging.WARNING)
+        # Tracebacks of what is raised as well, and becomes a line.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         uri = uri or mlflow.get_tracking_uri()
         if uri.startswith(("http://", "https://")):
             require_answer(uri)

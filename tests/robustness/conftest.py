@@ -96,7 +96,7 @@ def searched(searched_once, tmp_path, monkeypatch):
     return Place(tmp_path / "work", searched_once.data, tmp_path / "cache")
 
 
-@pytest.fixture(scope="session")
-def single_threaded():
+@pytest.fixture
+def single_threaded(own_cache):
     """Variables of processes that tests start."""
     return os.environ | {"OMP_NUM_THREADS": "1"}
