@@ -112,3 +112,27 @@ def test_other_commands_on_a_full_disk_are_one_line(searched, tmp_path, capsys, 
     err = capsys.readouterr().err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("function", ["_export", "write_evidence", "_register"])
+def test_a_promotion_on_a_full_disk_is_one_line_and_registers_nothing(
+    searched, capsys, monkeypatch, function
+):
+    from fourier.release import promote
+
+    usual = getattr(promote, function)
+
+    def cramped(*arguments):
+        with files_of_at_most(3_000):
+            return usual(*arguments)
+
+    words = ["promote", "gtzan", *searched.options, "--top", "1", "--seeds", "1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(promote, function, cramped)
+        assert main([*words, "--yes", "--force"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: "), err
+    assert err.count("\n") == 1, err
+    assert main(["models"]) == 0
+    assert "fourier-gtzan" not in capsys.readouterr().out
+    assert main([*words, "--yes", "--force"]) == 0
