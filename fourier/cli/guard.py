@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -12,6 +13,7 @@ from fourier.shown import one_line, without_password
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
+USUAL_FORMAT = warnings.formatwarning
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -73,6 +75,7 @@ def guarded(command: Callable[[Interruption], int], hint: str = "") -> int:
     """
     interruption = Interruption()
     before = {number: signal.signal(number, interruption) for number in SIGNALS}
+    usual, warnings.formatwarning = warnings.formatwarning, _format_warning
     try:
         return command(interruption)
     except UsageError as error:
@@ -85,8 +88,22 @@ def guarded(command: Callable[[Interruption], int], hint: str = "") -> int:
         print(f"\nstopped. {hint}".rstrip(), file=sys.stderr)
         return INTERRUPTED
     finally:
+        warnings.formatwarning = usual
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _format_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """This project's own warnings are for whoever typed the command: one line without a place."""
+    if category.__module__.startswith("fourier."):
+        return f"warning: {one_line(without_password(str(message)))}\n"
+    return USUAL_FORMAT(message, category, filename, lineno, line)
 
 
 @contextlib.contextmanager

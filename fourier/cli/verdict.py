@@ -163,6 +163,8 @@ def print_reproduction(console: Console, stored: "StoredRun", reproduction: "Rep
         for name in sorted(reproduction.stored.keys() | reproduction.again.keys())
     ]
     console.print(table_of(f"Run {stored.id}", ["metric", "stored", "now", ""], rows))
+    for name, reason in stored.damaged.items():
+        console.print(f"[red]Damaged[/red]: its file {name} ({reason}).", soft_wrap=True)
     if not different:
         console.print("\n[green]Reproduced[/green]: every metric is the same.")
         return

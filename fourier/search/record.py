@@ -10,7 +10,6 @@ import platform
 import shlex
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from fourier.corpora import PROTOCOLS
 from fourier.errors import StudyError
 from fourier.search.storage import storage_errors
 from fourier.search.study import Claim, SharedStudy
-from fourier.tracking import TrackedRun, Tracker, save_view, without_password
+from fourier.tracking import TrackedRun, Tracker, save_view, scratch_folder, without_password
 from fourier.training import describe_device
 from fourier.training.experiment import Experiment
 from fourier.training.facts import clips_fact, split_fact
@@ -158,30 +157,36 @@ class StudyRecord:
         return found
 
     def close_orphans(self) -> int:
-        """End the runs that still say they run although their trial does not.
+        """End the runs that still say they run although their trial does not, or that no trial has.
+
+        The latter is what a study leaves that lost its newest trials with a part of its storage.
 
         Returns:
             How many there were.
         """
-        ended = {
-            str(trial.number): trial
-            for trial in self.shared.study.get_trials(deepcopy=False)
-            if trial.state.is_finished()
-        }
         closed = 0
         mine = {"mlflow.parentRunId": self.parent.id, "fourier.kind": "trial"}
-        for run in self.tracker.find_runs(self.experiment_id, mine):
-            trial = ended.get(run.data.tags["fourier.trial"])
-            if run.info.status != "RUNNING" or trial is None:
-                continue
+        runs = self.tracker.find_runs(self.experiment_id, mine)
+        # Read after the runs: a trial is there before its run, and has ended before its run does.
+        trials = {str(t.number): t for t in self.shared.study.get_trials(deepcopy=False)}
+        for run in runs:
+            trial = trials.get(run.data.tags["fourier.trial"])
             orphan = TrackedRun(self.tracker, run.info.run_id)
-            counts = "lost" not in trial.user_attrs and trial.user_attrs.get("run_id") == orphan.id
-            if not counts:
+            if trial is not None and not trial.state.is_finished():
+                continue
+            counts = (
+                trial is not None
+                and "lost" not in trial.user_attrs
+                and trial.user_attrs.get("run_id") == orphan.id
+            )
+            if run.info.status != "RUNNING" and (counts or run.info.status == "KILLED"):
+                continue
+            if trial is None or not counts:
                 orphan.set_tags({"fourier.state": "interrupted"})
             elif trial.state == TrialState.FAIL:
                 reason = trial.user_attrs.get("reason", "")
                 orphan.set_tags({"fourier.state": "failed", "fourier.reason": reason})
-            orphan.end(STATUS[trial.state.name] if counts else "KILLED")
+            orphan.end(STATUS[trial.state.name] if trial and counts else "KILLED")
             closed += 1
         return closed
 
@@ -278,10 +283,10 @@ def _study_tags(shared: SharedStudy, experiment: Experiment) -> dict[str, str]:
 
 def _write_leaks(run: TrackedRun, experiment: Experiment) -> None:
     """What the search for copies found, as the run's ``leaks.json``."""
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         text = json.dumps(experiment.describe_leaks(), indent=2) + "\n"
-        (Path(folder) / "leaks.json").write_text(text)
-        run.log_folder(Path(folder))
+        (folder / "leaks.json").write_text(text)
+        run.log_folder(folder)
 
 
 def _facts(experiment: Experiment) -> dict[str, str]:

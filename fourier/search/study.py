@@ -10,6 +10,7 @@ would die for ever.
 Optuna's own numbers only ever grow, so the trial that takes over a slot has a new one.
 """
 
+import os
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from fourier.errors import StudyError
 from fourier.search import owner
 from fourier.search.pruner import PrunerName, make_pruner
 from fourier.search.sampler import SamplerName, fix_parameters, make_sampler
-from fourier.search.storage import storage_errors, study_lock
+from fourier.search.storage import storage_errors
 
 DIED = "its process died"
 DEATHS = 5
@@ -219,7 +220,7 @@ def find_study(name: str, storage: BaseStorage) -> SharedStudy:
             f"there is no study {name!r}; there are: {there}; name one with --study, or "
             "run its sweep first"
         ) from None
-    lock = study_lock(name, None)  # never held: nothing is claimed
+    lock = FileLock(os.devnull)  # never held: nothing is claimed
     return SharedStudy(name, study, setting, False, (), "tpe", "none", lock)
 
 

@@ -3,11 +3,9 @@
 Not here: the command line, and what is printed.
 """
 
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -24,7 +22,7 @@ from fourier.search.storage import open_storage, study_lock
 from fourier.search.study import Setting, SharedStudy, open_study, slot_of
 from fourier.search.trial import Suggest, TrialRunner, best_points
 from fourier.search.watch import Outcome, State, Watcher
-from fourier.tracking import Tracker
+from fourier.tracking import Tracker, scratch_folder
 from fourier.training.experiment import Experiment
 
 
@@ -177,8 +175,7 @@ class Sweep:
     def finish(self) -> None:
         """Write the table, the plots and the best values to the study's run, and end it."""
         study = self.shared.study
-        with tempfile.TemporaryDirectory() as name, self.shared.lock:
-            folder = Path(name)
+        with scratch_folder() as folder, self.shared.lock:
             results_table(self.shared).to_csv(folder / "trials.csv", index=False)
             baselines = pd.DataFrame(list(self.baselines.values()), index=list(self.baselines))
             baselines.to_csv(folder / "baselines.csv", index_label="baseline")

@@ -8,7 +8,6 @@ ends last. So whatever is killed in between, the next start can tell what happen
 
 import dataclasses
 import json
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -26,7 +25,13 @@ from fourier.search.record import StudyRecord
 from fourier.search.storage import storage_errors
 from fourier.search.study import Claim, SharedStudy
 from fourier.search.watch import Outcome, State, Watcher
-from fourier.tracking import TrackedRun, draw_trial, without_password
+from fourier.tracking import (
+    TrackedRun,
+    draw_trial,
+    scratch_folder,
+    without_password,
+    write_checksums,
+)
 from fourier.training import Result
 from fourier.training.energy import open_meter
 from fourier.training.experiment import Experiment
@@ -152,10 +157,10 @@ class TrialRunner:
 
     def _fail(self, claim: Claim, run: TrackedRun, error: Exception) -> Outcome:
         reason = without_password(f"{type(error).__name__}: {error}".splitlines()[0])
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch_folder() as folder:
             text = without_password("".join(traceback.format_exception(error)))
-            (Path(folder) / "traceback.txt").write_text(text)
-            run.log_folder(Path(folder))
+            (folder / "traceback.txt").write_text(text)
+            run.log_folder(folder)
         run.set_tags({"fourier.state": "failed", "fourier.reason": reason})
         self.shared.fail(claim.trial, reason)
         run.end("FAILED")
@@ -169,10 +174,11 @@ class TrialRunner:
         run.log(best | {"best/epoch": result.best_epoch, "time/seconds": result.seconds})
         for epoch, metrics in enumerate(result.history if result.folds else []):
             run.log(curve_points(metrics), step=epoch)
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch_folder() as folder:
             title = f"trial {claim.trial.number:04d}   {config.describe()}"
-            write_artifacts(Path(folder), title, self.experiment, config, result)
-            run.log_folder(Path(folder))
+            write_artifacts(folder, title, self.experiment, config, result)
+            write_checksums(folder)
+            run.log_folder(folder)
         run.flush({"fourier.state": state})
 
 

@@ -43,9 +43,11 @@ def _tracking_errors(uri: str) -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
         text = without_password(str(error).strip()) or type(error).__name__
         reason = text.splitlines()[0]
+        advice = "check MLFLOW_TRACKING_URI, or unset it to use ./mlflow.db"
+        if "MLFLOW_TRACKING_URI" not in os.environ:
+            advice = "work where you may write and there is room, or set MLFLOW_TRACKING_URI"
         raise TrackingError(
-            f"MLflow at {without_password(uri)} did not take what was written: {reason}; "
-            "check MLFLOW_TRACKING_URI, or unset it to use ./mlflow.db"
+            f"MLflow at {without_password(uri)} did not take what was written: {reason}; {advice}"
         ) from error
 
 
@@ -81,6 +83,8 @@ class Tracker:
 
         for name in ("mlflow", "alembic"):  # "Creating initial database tables…", 40 lines
             logging.getLogger(name).setLevel(logging.WARNING)
+        # Tracebacks of what is raised as well, and becomes a line.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         uri = uri or mlflow.get_tracking_uri()
         if uri.startswith(("http://", "https://")):
             require_answer(uri)
@@ -262,9 +266,14 @@ def require_answer(uri: str, variable: str = "MLFLOW_TRACKING_URI") -> None:
 
 
 def _one_at_a_time(uri: str) -> contextlib.AbstractContextManager[object]:
-    """Keep processes from making the same local database or experiment twice."""
+    """Keep processes from making the same local database or experiment twice.
+
+    The lock lies near the database, so that they need not have one working directory.
+    """
+    from sqlalchemy.engine import make_url
+
     if not uri.startswith("sqlite:"):
         return contextlib.nullcontext()
-    folder = Path("mlruns")
+    folder = Path((make_url(uri).database or "").removeprefix("file:")).parent / "mlruns"
     folder.mkdir(exist_ok=True)
     return FileLock(folder / ".tracking.lock")
