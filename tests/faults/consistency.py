@@ -116,7 +116,7 @@ def check_parent(parent, counted):
     folder = Path(parent.info.artifact_uri.removeprefix("file://"))
     table = pd.read_csv(folder / "trials.csv")
     assert table["trial"].tolist() == [t.number for t in sorted(counted, key=slot)]
-    assert len(complete) < 2 or (folder / "study.html").stat().st_size > 0
+    assert len(complete) < 5 or (folder / "study.html").stat().st_size > 0
 
 
 def slot(trial):

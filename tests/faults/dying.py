@@ -18,6 +18,7 @@ from torch import nn
 
 from fourier.config import MLPConfig, SpectrogramConfig, TrainingConfig, TrialConfig
 from fourier.corpora import load_corpus
+from fourier.errors import TrackingError
 from fourier.search.storage import open_storage
 from fourier.search.sweep import Plan, Space, Sweep
 from fourier.search.trial import TrialRunner
@@ -49,7 +50,10 @@ FIRST = [{"lr": 1e-3, "hidden": 8}]
 
 
 def arm(target, when, word="", count=1):
-    """Kill this process before or after the count-th call of a function that takes a word."""
+    """Kill this process before or after the count-th call of a function that takes a word.
+
+    Or have that call raise what it raises where MLflow does not answer.
+    """
     place, name = target.rsplit(".", 1)
     owner = pkgutil.resolve_name(place)
     original = getattr(owner, name)
@@ -58,6 +62,8 @@ def arm(target, when, word="", count=1):
     def dying(*args, **kwargs):
         nonlocal left
         left -= not word or word in map(str, (*args, *kwargs.values()))
+        if left == 0 and when == "raise":
+            raise TrackingError("MLflow is away; start it again")
         if left == 0 and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         found = original(*args, **kwargs)
@@ -182,6 +188,16 @@ def start(
         sweep.run(total, trial_seconds=seconds)
     finally:
         sweep.finish()
+
+
+def falsify(folder):
+    """Have a run say something else than its trial, and another that it still runs."""
+    os.chdir(folder)
+    study = optuna.load_study(study_name="s", storage=open_storage(None))
+    one, other = (trial.user_attrs["run_id"] for trial in study.trials[:2])
+    tracker = Tracker.connect()
+    tracker.client.log_metric(one, "best/objective", 2.0)
+    tracker.client.update_run(other, status="RUNNING")
 
 
 def check(folder, total, storage=None):

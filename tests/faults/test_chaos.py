@@ -53,18 +53,30 @@ def sweep(folder, data):
 
 
 def kill_workers(leader, rng, seconds):
-    """Kill one worker after another while there are any; returns how many."""
+    """Kill one worker after another, if possible one with a trial; returns how many."""
     kills, deadline = 0, time.monotonic() + seconds
     wait = rng.uniform(*PAUSE_SECONDS)
     while leader.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
         wait -= 0.05
-        workers = psutil.Process(leader.pid).children() if leader.poll() is None else []
-        if wait <= 0 and workers:
-            workers[rng.integers(len(workers))].kill()
-            kills += 1
-            wait = rng.uniform(*PAUSE_SECONDS)
+        if wait <= 0 and leader.poll() is None:
+            workers = psutil.Process(leader.pid).children()
+            busy = [worker for worker in workers if worker.pid in owners()] or workers
+            if busy:
+                busy[rng.integers(len(busy))].kill()
+                kills += 1
+                wait = rng.uniform(*PAUSE_SECONDS)
     return kills
+
+
+def owners():
+    """Process ids of those that run a trial now."""
+    storage = open_storage(None)
+    if "gtzan-track" not in optuna.get_all_study_names(storage):
+        return set()
+    study = optuna.load_study(study_name="gtzan-track", storage=storage)
+    running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
+    return {t.user_attrs["claim"]["owner"]["pid"] for t in running if "claim" in t.user_attrs}
 
 
 @pytest.mark.slow

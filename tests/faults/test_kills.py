@@ -59,3 +59,27 @@ def test_whatever_is_killed_the_next_start_puts_right(storage, run, killed, work
         assert code == killed, f"{name}: {code}"
     assert run(dying.start, workplace, tiny_gtzan, storage=storage) == 0
     assert run(dying.check, workplace, None, storage=storage) == 0
+
+
+@pytest.mark.slow
+def test_a_trial_that_was_told_is_not_taken_back_when_mlflow_breaks_before_its_run_has_ended(
+    run, workplace, tiny_gtzan
+):
+    import dying
+
+    point = (f"{RUN}.end", "raise", "", 5)  # two baselines, a whole trial, this one's own
+    assert run(dying.start, workplace, tiny_gtzan, point, total=3) == 1
+    assert run(dying.start, workplace, tiny_gtzan, total=3) == 0
+    assert run(dying.check, workplace, 3) == 0
+    assert "lost" not in (workplace / "mlruns" / "studies.journal").read_text()
+
+
+@pytest.mark.slow
+def test_a_run_that_is_not_as_its_finished_trial_is_put_right(run, workplace, tiny_gtzan):
+    import dying
+
+    assert run(dying.start, workplace, tiny_gtzan, total=3) == 0
+    assert run(dying.falsify, workplace) == 0
+    assert run(dying.check, workplace, 3) == 1
+    assert run(dying.start, workplace, tiny_gtzan, total=3) == 0
+    assert run(dying.check, workplace, 3) == 0
