@@ -36,6 +36,7 @@ class PromotionScreen(Screen, Audience):
         self.interruption.check()
         note = f"trial {slot}: epoch {epoch + 1}/{epochs}, {metrics['objective']:.3f}"
         self.progress.update(self.trials, note=note)
+        self.waits(note)
 
     def attempt_ends(self, candidate: Candidate, index: int, attempt: Attempt) -> None:
         """Leave one line for a training that ended."""

@@ -136,6 +136,18 @@ class FeatureStore:
             with cache_errors(self._cache):
                 writing.result()
 
+    def release(self) -> None:
+        """Let go of everything in memory; it is found on the disk again.
+
+        Raises:
+            CacheError: something was not there yet, and could not be written.
+        """
+        self.settle()
+        self._kept.clear()
+        if self._audio is not None:
+            self._device_budget += self._audio.nbytes
+            self._audio = None
+
     def _find_or_compute(self, config: SpectrogramConfig, path: Path) -> Tensor:
         spectrogram = Spectrogram(config, self.pcm.sample_rate)
         shape = (len(self.pcm.clips), config.bands, spectrogram.frames(self.pcm.samples))

@@ -17,7 +17,7 @@ from fourier.errors import ReleaseError
 from fourier.release.plan import require_corpus
 from fourier.release.registry import registry_errors
 from fourier.release.runs import RunConfig, damaged_files, read_config
-from fourier.search.trial import OF_LEARNING
+from fourier.search.points import OF_LEARNING
 from fourier.search.watch import Watcher
 from fourier.tracking import Tracker
 from fourier.training import Experiment

@@ -1,7 +1,8 @@
 """The join of a study and its runs: one parent run for the study, one child for each trial.
 
 Linked both ways: the trial carries the run's id, the run the trial's number in its tags. Tags are
-there from the moment a run is made, so a run whose process died can be found and put right.
+there from the moment a run is made, so a run whose process died can be found and put right
+(`fourier.search.mend`).
 """
 
 import json
@@ -15,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import TrialState
-
 import fourier
 from fourier.config import SpectrogramConfig, TrialConfig
 from fourier.corpora import PROTOCOLS
@@ -27,8 +26,6 @@ from fourier.tracking import TrackedRun, Tracker, save_view, scratch_folder, wit
 from fourier.training import describe_device
 from fourier.training.experiment import Experiment
 from fourier.training.facts import clips_fact, split_fact
-
-STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
 
 
 @dataclass(frozen=True)
@@ -156,40 +153,6 @@ class StudyRecord:
                 self.shared.study.set_user_attr("baselines", found)
         return found
 
-    def close_orphans(self) -> int:
-        """End the runs that still say they run although their trial does not, or that no trial has.
-
-        The latter is what a study leaves that lost its newest trials with a part of its storage.
-
-        Returns:
-            How many there were.
-        """
-        closed = 0
-        mine = {"mlflow.parentRunId": self.parent.id, "fourier.kind": "trial"}
-        runs = self.tracker.find_runs(self.experiment_id, mine)
-        # Read after the runs: a trial is there before its run, and has ended before its run does.
-        trials = {str(t.number): t for t in self.shared.study.get_trials(deepcopy=False)}
-        for run in runs:
-            trial = trials.get(run.data.tags["fourier.trial"])
-            orphan = TrackedRun(self.tracker, run.info.run_id)
-            if trial is not None and not trial.state.is_finished():
-                continue
-            counts = (
-                trial is not None
-                and "lost" not in trial.user_attrs
-                and trial.user_attrs.get("run_id") == orphan.id
-            )
-            if run.info.status != "RUNNING" and (counts or run.info.status == "KILLED"):
-                continue
-            if trial is None or not counts:
-                orphan.set_tags({"fourier.state": "interrupted"})
-            elif trial.state == TrialState.FAIL:
-                reason = trial.user_attrs.get("reason", "")
-                orphan.set_tags({"fourier.state": "failed", "fourier.reason": reason})
-            orphan.end(STATUS[trial.state.name] if trial and counts else "KILLED")
-            closed += 1
-        return closed
-
     def sum_up(self, folder: Path, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
         """Write what people compare with to the study's run."""
         self.parent.log(metrics)
@@ -283,9 +246,13 @@ def _study_tags(shared: SharedStudy, experiment: Experiment) -> dict[str, str]:
 
 def _write_leaks(run: TrackedRun, experiment: Experiment) -> None:
     """What the search for copies found, as the run's ``leaks.json``."""
+    write_text(run, "leaks.json", json.dumps(experiment.describe_leaks(), indent=2) + "\n")
+
+
+def write_text(run: TrackedRun, name: str, text: str) -> None:
+    """Write a text as one file of a run."""
     with scratch_folder() as folder:
-        text = json.dumps(experiment.describe_leaks(), indent=2) + "\n"
-        (folder / "leaks.json").write_text(text)
+        (folder / name).write_text(text)
         run.log_folder(folder)
 
 

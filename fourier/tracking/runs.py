@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 FLUSH_SECONDS = 1.0
+NOTE = "mlflow.note.content"
+"""An experiment's description in the UI, where people write too."""
 PARAM_CHARS = 6000
 """MLflow refuses longer parameter values."""
 
@@ -96,7 +98,7 @@ class Tracker:
         return cls(uri, client)
 
     def open_experiment(self, name: str, tags: Mapping[str, str]) -> str:
-        """Find or make an experiment, bring its tags up to date, and return its id."""
+        """Find or make an experiment, bring its tags but the note up to date, and return its id."""
         with _tracking_errors(self.uri), _one_at_a_time(self.uri):
             experiment = self.client.get_experiment_by_name(name)
             if experiment is None:
@@ -104,7 +106,8 @@ class Tracker:
             if experiment.lifecycle_stage == "deleted":
                 self.client.restore_experiment(experiment.experiment_id)
             for key, value in tags.items():
-                if experiment.tags.get(key) != value:
+                written = key == NOTE and key in experiment.tags  # and maybe by hand
+                if experiment.tags.get(key) != value and not written:
                     self.client.set_experiment_tag(experiment.experiment_id, key, value)
             return str(experiment.experiment_id)
 
