@@ -25,6 +25,7 @@ def evaluate(
     /,
     *,
     data: Annotated[Path | None, unset("DIR")] = None,
+    protocol: Annotated[str | None, unset("NAME")] = None,
     folds: Annotated[int, tyro.conf.arg(metavar="K")] = FOLDS,
     seeds: Annotated[int, tyro.conf.arg(metavar="N")] = SEEDS,
     leaky: bool = False,
@@ -35,12 +36,14 @@ def evaluate(
 ) -> int:
     """Train a run's configuration on k folds by group with several seeds; mean ± std.
 
-    The test part stays closed, and the held-out tracks of a fold choose no epoch: figures are those
+    A test part stays closed, and the held-out tracks of a fold choose no epoch: figures are those
     after the last.
 
     Args:
         run: id of a trial's or a promotion's run, as the UI shows it.
         data: folder of the corpus that it was trained on. By default the demo corpus.
+        protocol: how tracks are split, if not as for the run itself. crossval folds everything, the
+            test part of other protocols too: ask once, of a configuration that is chosen already.
         folds: folds of everything but the test part, 2 or more.
         seeds: how many seeds, 0 to N - 1.
         leaky: fold segments of the same clips rather than tracks or artists, to show how much that
@@ -69,7 +72,7 @@ def evaluate(
         require_corpus(corpus, config.corpus, config.corpus_digest, f"run {run}")
         experiment = Experiment.open(
             corpus,
-            protocol=config.protocol,
+            protocol=protocol or config.protocol,
             objective=config.objective,
             cache=folder,
             device=pick_device(device),
