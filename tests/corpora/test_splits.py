@@ -197,7 +197,9 @@ def test_the_published_songs_for_training_and_validation_share_no_artist():
 
 
 def test_a_protocol_of_another_task_names_those_of_this_one():
-    with pytest.raises(CorpusError, match=r"fault-filtered, track, segment, crossval for gtzan, not artist"):
+    with pytest.raises(
+        CorpusError, match=r"fault-filtered, track, segment, crossval for gtzan, not artist"
+    ):
         assign_parts(GTZAN, GTZAN.clips, "artist")
     with pytest.raises(CorpusError, match="must be one of"):
         assign_parts(DEAM, DEAM.clips, "random")

@@ -139,8 +139,8 @@ def test_an_evaluation_measures_the_floor_on_the_same_folds(swept, capsys):
 
 WRONG = {
     "no such run": (["0" * 32], 1, "there is no run 000"),
-    "one fold": (["RUN", "--folds", "1"], 2, "--folds: must be 2 or greater, but got 1"),
-    "no seed": (["RUN", "--seeds", "0"], 2, "--seeds: must be 1 or greater, but got 0"),
+    "one fold": (["RUN", "--folds", "1"], 2, "--folds must be 2 or greater, but got 1"),
+    "no seed": (["RUN", "--seeds", "0"], 2, "--seeds must be 1 or greater, but got 0"),
     "too many folds": (["RUN", "--folds", "999"], 1, "ask for fewer folds"),
     "no such protocol": (["RUN", "--protocol", "luck"], 1, "must be one of fault-filtered, track"),
 }
