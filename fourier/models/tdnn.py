@@ -18,6 +18,7 @@ from fourier.config import TDNNConfig
 from fourier.models.blocks import WIDE
 
 STATISTICS = 4
+# Of standardised bands: what half precision, in which features are stored, still tells apart.
 SMALLEST_VARIANCE = 1e-5
 KERNEL = 3
 
@@ -25,8 +26,8 @@ KERNEL = 3
 class StatisticsPool(nn.Module):
     """Mean, maximum, and the logarithms of the spread and of the frame-to-frame change, over time.
 
-    Logarithms, because spreads differ by factors: on 49 tracks of GTZAN, 5 folds by track, the
-    statistics of 20 MFCCs gave 76.9 % of segments in place of 75.3 % with them.
+    Logarithms, because spreads differ by factors: a band that moves half as much as usual is then
+    as far from the usual as one that moves twice as much.
     """
 
     def forward(self, sequence: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 
 from fourier.config import MLPConfig, SpectrogramConfig, TrainingConfig, TrialConfig
 from fourier.corpora import load_corpus
+from fourier.errors import CorpusError
 from fourier.training import Experiment
 from fourier.training.folds import BLOCKS, block_scores, fold_config, spread_over_folds
 
@@ -69,6 +70,15 @@ def test_folds_of_the_leaky_protocol_leak_as_it_does(opened):
 
 
 @pytest.mark.parametrize("task", ["gtzan", "deam"])
+def test_crossval_holds_out_every_clip_once_and_is_nothing_without_folds(opened):
+    experiment = opened("gtzan", "crossval")
+    held_out = [experiment.fold(number).split.valid.numpy() for number in range(FOLDS)]
+    assert sorted(np.concatenate(held_out)) == list(range(len(experiment.clips)))
+    assert (experiment.targets >= 0).all()
+    with pytest.raises(CorpusError, match="protocol crossval is one of folds alone; add --folds 5"):
+        opened("gtzan", "crossval", folds=0)
+
+
 def test_figures_are_of_all_held_out_clips_together_and_the_spread_is_that_of_the_folds(
     task, opened
 ):
