@@ -3,11 +3,9 @@
 Not here: the command line, and what is printed.
 """
 
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,15 +14,18 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState
 from fourier.config import TrialConfig
 from fourier.corpora import Corpus
 from fourier.errors import ConfigError
+from fourier.search.failures import Failures
+from fourier.search.mend import mend
 from fourier.search.plots import write_plots
+from fourier.search.points import best_points
 from fourier.search.pruner import PrunerName
 from fourier.search.record import StudyRecord
 from fourier.search.sampler import SamplerName
 from fourier.search.storage import open_storage, study_lock
 from fourier.search.study import Setting, SharedStudy, open_study, slot_of
-from fourier.search.trial import Suggest, TrialRunner, best_points
+from fourier.search.trial import Suggest, TrialRunner
 from fourier.search.watch import Outcome, State, Watcher
-from fourier.tracking import Tracker
+from fourier.tracking import Tracker, scratch_folder
 from fourier.training.experiment import Experiment
 
 
@@ -135,23 +136,42 @@ class Sweep:
             first=space.first,
         )
         record = StudyRecord.open(tracker, shared, experiment)
-        shared.bury_the_dead()
-        record.close_orphans()
+        mend(record)
         watcher.stage("baselines")
         baselines = record.write_baselines(start.spectrogram)
         return cls(space, experiment, shared, record, baselines, watcher)
 
-    def run(self, total: int, timeout_seconds: float | None = None) -> None:
-        """Run trials until the study has this many, or no new one after the timeout."""
+    def run(
+        self,
+        total: int,
+        timeout_seconds: float | None = None,
+        trial_seconds: float | None = None,
+        failures: Failures | None = None,
+    ) -> None:
+        """Run trials until the study has this many.
+
+        Args:
+            total: trials that the study shall have.
+            timeout_seconds: after which no new one begins.
+            trial_seconds: how long one may take; a process in which one hangs is ended.
+            failures: is told of each that ended, and may stop the sweep.
+        """
         runner = TrialRunner(
-            self.shared, self.experiment, self.space.suggest, self.record, self.watcher
+            self.shared,
+            self.experiment,
+            self.space.suggest,
+            self.record,
+            self.watcher,
+            trial_seconds,
         )
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while deadline is None or time.monotonic() < deadline:
             claim = self.shared.claim(total)
             if claim is None:
                 return
-            runner.run(claim)
+            outcome = runner.run(claim)
+            if failures is not None:
+                failures.note(outcome)
 
     def outcome_of(self, trial: FrozenTrial) -> Outcome:
         """How a trial ended that another process ran."""
@@ -177,8 +197,8 @@ class Sweep:
     def finish(self) -> None:
         """Write the table, the plots and the best values to the study's run, and end it."""
         study = self.shared.study
-        with tempfile.TemporaryDirectory() as name, self.shared.lock:
-            folder = Path(name)
+        mend(self.record)
+        with scratch_folder() as folder, self.shared.lock:
             results_table(self.shared).to_csv(folder / "trials.csv", index=False)
             baselines = pd.DataFrame(list(self.baselines.values()), index=list(self.baselines))
             baselines.to_csv(folder / "baselines.csv", index_label="baseline")
@@ -191,7 +211,6 @@ class Sweep:
                 metrics |= best_points(best[0].user_attrs["metrics"])
                 tags["fourier.best_trial"] = str(best[0].number)
                 tags["fourier.best_run"] = str(best[0].user_attrs["run_id"])
-            self.record.close_orphans()
             self.record.sum_up(folder, metrics, tags)
             if all(trial.state.is_finished() for trial in self.shared.trials):
                 self.record.parent.end()  # else another worker is still at it

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 FLUSH_SECONDS = 1.0
+NOTE = "mlflow.note.content"
+"""An experiment's description in the UI, where people write too."""
 PARAM_CHARS = 6000
 """MLflow refuses longer parameter values."""
 
@@ -43,9 +45,11 @@ def _tracking_errors(uri: str) -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
         text = without_password(str(error).strip()) or type(error).__name__
         reason = text.splitlines()[0]
+        advice = "check MLFLOW_TRACKING_URI, or unset it to use ./mlflow.db"
+        if "MLFLOW_TRACKING_URI" not in os.environ:
+            advice = "work where you may write and there is room, or set MLFLOW_TRACKING_URI"
         raise TrackingError(
-            f"MLflow at {without_password(uri)} did not take what was written: {reason}; "
-            "check MLFLOW_TRACKING_URI, or unset it to use ./mlflow.db"
+            f"MLflow at {without_password(uri)} did not take what was written: {reason}; {advice}"
         ) from error
 
 
@@ -81,6 +85,8 @@ class Tracker:
 
         for name in ("mlflow", "alembic"):  # "Creating initial database tables…", 40 lines
             logging.getLogger(name).setLevel(logging.WARNING)
+        # Tracebacks of what is raised as well, and becomes a line.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         uri = uri or mlflow.get_tracking_uri()
         if uri.startswith(("http://", "https://")):
             require_answer(uri)
@@ -92,7 +98,7 @@ class Tracker:
         return cls(uri, client)
 
     def open_experiment(self, name: str, tags: Mapping[str, str]) -> str:
-        """Find or make an experiment, bring its tags up to date, and return its id."""
+        """Find or make an experiment, bring its tags but the note up to date, and return its id."""
         with _tracking_errors(self.uri), _one_at_a_time(self.uri):
             experiment = self.client.get_experiment_by_name(name)
             if experiment is None:
@@ -100,7 +106,8 @@ class Tracker:
             if experiment.lifecycle_stage == "deleted":
                 self.client.restore_experiment(experiment.experiment_id)
             for key, value in tags.items():
-                if experiment.tags.get(key) != value:
+                written = key == NOTE and key in experiment.tags  # and maybe by hand
+                if experiment.tags.get(key) != value and not written:
                     self.client.set_experiment_tag(experiment.experiment_id, key, value)
             return str(experiment.experiment_id)
 
@@ -262,9 +269,14 @@ def require_answer(uri: str, variable: str = "MLFLOW_TRACKING_URI") -> None:
 
 
 def _one_at_a_time(uri: str) -> contextlib.AbstractContextManager[object]:
-    """Keep processes from making the same local database or experiment twice."""
+    """Keep processes from making the same local database or experiment twice.
+
+    The lock lies near the database, so that they need not have one working directory.
+    """
+    from sqlalchemy.engine import make_url
+
     if not uri.startswith("sqlite:"):
         return contextlib.nullcontext()
-    folder = Path("mlruns")
+    folder = Path((make_url(uri).database or "").removeprefix("file:")).parent / "mlruns"
     folder.mkdir(exist_ok=True)
     return FileLock(folder / ".tracking.lock")
