@@ -82,7 +82,7 @@ def suggest(trial: optuna.Trial) -> TrialConfig:
 
     return TrialConfig(
         spectrogram=suggest_spectrogram(trial),
-        model=suggest_model(trial, ("two_conv", "cnn", "resnet", "crnn")),
+        model=suggest_model(trial, ("two_conv", "cnn", "resnet", "crnn", "tdnn")),
         training=suggest_training(trial, ("mse", "ccc", "mse+ccc")),
     )
 

@@ -9,13 +9,21 @@ from fourier.config import (
     MLPConfig,
     ResNetConfig,
     SpectrogramConfig,
+    TDNNConfig,
     TrainingConfig,
     TrialConfig,
     TwoConvConfig,
 )
 from fourier.errors import ConfigError
 
-MODELS = [MLPConfig(hidden=(8, 4)), TwoConvConfig(), CNNConfig(), ResNetConfig(), CRNNConfig()]
+MODELS = [
+    MLPConfig(hidden=(8, 4)),
+    TwoConvConfig(),
+    CNNConfig(),
+    ResNetConfig(),
+    CRNNConfig(),
+    TDNNConfig(),
+]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)

@@ -16,13 +16,14 @@ from fourier.config import (
     MLPConfig,
     ResNetConfig,
     SpectrogramConfig,
+    TDNNConfig,
     TrainingConfig,
     TrialConfig,
     TwoConvConfig,
 )
 from fourier.errors import ConfigError
 
-MODELS = (MLPConfig, TwoConvConfig, CNNConfig, ResNetConfig, CRNNConfig)
+MODELS = (MLPConfig, TwoConvConfig, CNNConfig, ResNetConfig, CRNNConfig, TDNNConfig)
 PARTS = (*MODELS, SpectrogramConfig, TrainingConfig)
 FIELDS = [(part, field.name) for part in PARTS for field in dataclasses.fields(part)]
 

@@ -3,12 +3,13 @@
 Light at import, so that ``--help`` answers at once.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from fourier.cli.guard import Interruption, usage_errors
+from fourier.cli.guard import Interruption, UsageError
 from fourier.cli.options import unset
 
 if TYPE_CHECKING:
@@ -20,35 +21,58 @@ if TYPE_CHECKING:
 FOLDS, SEEDS = 5, 3
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """Options of an evaluation."""
+
+    data: Annotated[Path | None, unset("DIR")] = None
+    """Folder of the corpus that it was trained on. By default the demo corpus."""
+
+    protocol: Annotated[str | None, unset("NAME")] = None
+    """How tracks are split, if not as for the run itself. crossval folds everything, the test parts
+    of other protocols too: ask once, of a configuration that is chosen already."""
+
+    folds: Annotated[int, tyro.conf.arg(metavar="K")] = FOLDS
+    """Folds of everything but the test part, 2 or more."""
+
+    seeds: Annotated[int, tyro.conf.arg(metavar="N")] = SEEDS
+    """How many seeds, 0 to N - 1."""
+
+    leaky: bool = False
+    """Fold segments of the same clips rather than tracks or artists, to show how much that
+    inflates."""
+
+    allow_leaks: bool = False
+    """Go on although copies of one recording stand on several sides of the split."""
+
+    device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
+    """Where to train: auto (the GPU where there is one), cpu, cuda, cuda:1, …"""
+
+    cache: Annotated[Path | None, unset("DIR")] = None
+    """Decoded audio and features. By default $FOURIER_CACHE or the user's cache folder."""
+
+    jobs: Annotated[int, tyro.conf.arg(metavar="N")] = -1
+    """Processes that decode audio; -1 for all cores."""
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("folds", self.folds, 2), ("seeds", self.seeds, 1)):
+            if value < least:
+                raise UsageError(f"--{name} must be {least} or greater, but got {value}")
+
+
 def evaluate(
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
     /,
-    *,
-    data: Annotated[Path | None, unset("DIR")] = None,
-    folds: Annotated[int, tyro.conf.arg(metavar="K")] = FOLDS,
-    seeds: Annotated[int, tyro.conf.arg(metavar="N")] = SEEDS,
-    leaky: bool = False,
-    allow_leaks: bool = False,
-    device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto",
-    cache: Annotated[Path | None, unset("DIR")] = None,
-    jobs: Annotated[int, tyro.conf.arg(metavar="N")] = -1,
+    options: Annotated[EvaluateOptions, tyro.conf.arg(name="")] = EvaluateOptions(),
 ) -> int:
     """Train a run's configuration on k folds by group with several seeds; mean ± std.
 
-    The test part stays closed, and the held-out tracks of a fold choose no epoch: figures are those
+    A test part stays closed, and the held-out tracks of a fold choose no epoch: figures are those
     after the last.
 
     Args:
         run: id of a trial's or a promotion's run, as the UI shows it.
-        data: folder of the corpus that it was trained on. By default the demo corpus.
-        folds: folds of everything but the test part, 2 or more.
-        seeds: how many seeds, 0 to N - 1.
-        leaky: fold segments of the same clips rather than tracks or artists, to show how much that
-            inflates.
-        allow_leaks: go on although copies of one recording stand on several sides of the split.
-        device: where to train: auto (the GPU where there is one), cpu, cuda, cuda:1, …
-        cache: decoded audio and features. By default $FOURIER_CACHE or the user's cache folder.
-        jobs: processes that decode audio; -1 for all cores.
+        options: how.
     """
     from fourier.cli.release import find_corpus_of
     from fourier.cli.show import Screen, make_console
@@ -59,27 +83,28 @@ def evaluate(
     from fourier.tracking import Tracker
     from fourier.training import Experiment, pick_device
 
-    _check(folds, seeds)
     interruption, tracker = Interruption.current(), Tracker.connect()
     source = find_source(tracker, run)
     config = source.config
     with Screen(make_console(), interruption, unit="seed") as screen, interruption.waiting():
-        folder = cache or default_cache()
-        corpus = find_corpus_of(config, data, folder, screen)
+        folder = options.cache or default_cache()
+        corpus = find_corpus_of(config, options.data, folder, screen)
         require_corpus(corpus, config.corpus, config.corpus_digest, f"run {run}")
         experiment = Experiment.open(
             corpus,
-            protocol=config.protocol,
+            protocol=options.protocol or config.protocol,
             objective=config.objective,
             cache=folder,
-            device=pick_device(device),
-            folds=folds,
-            jobs=jobs,
+            device=pick_device(options.device),
+            folds=options.folds,
+            jobs=options.jobs,
             stage=screen.stage,
-            allow_leaks=allow_leaks,
+            allow_leaks=options.allow_leaks,
         )
-        print_question(screen.console, experiment, config.trial.describe(), seeds, leaky=leaky)
-        screen.begin_trials(0, seeds, None, experiment.task)
+        print_question(
+            screen.console, experiment, config.trial.describe(), options.seeds, leaky=options.leaky
+        )
+        screen.begin_trials(0, options.seeds, None, experiment.task)
 
         def seed_ends(seed: int, result: "Result") -> None:
             screen.progress.update(screen.trials, advance=1)
@@ -87,7 +112,9 @@ def evaluate(
             name = experiment.task.objective
             screen.console.print(f"  seed {seed}  {name} {value:6.3f}  {result.seconds:6.1f} s")
 
-        evaluation = measure(tracker, source, experiment, seeds, screen, seed_ends, leaky=leaky)
+        evaluation = measure(
+            tracker, source, experiment, options.seeds, screen, seed_ends, leaky=options.leaky
+        )
     print_evaluation(screen.console, experiment, evaluation)
     return 0
 
@@ -139,10 +166,3 @@ def print_evaluation(
     console.print()
     console.print(table_of(title, ["", *shown], rows))
     console.print(f"\nAll folds, predictions and the command are in run {evaluation.run.id}.")
-
-
-def _check(folds: int, seeds: int) -> None:
-    for name, value, least in (("folds", folds, 2), ("seeds", seeds, 1)):
-        with usage_errors(f"--{name}"):
-            if value < least:
-                raise ValueError(f"must be {least} or greater, but got {value}")

@@ -17,7 +17,8 @@ PrunerName = Literal["median", "hyperband", "wilcoxon", "none"]
 PROTOCOLS_HELP = """
 Protocols: fault-filtered, track and segment for GTZAN; mediaeval2015, emomusic, artist, track
 and segment for DEAM; split, group, track and segment for a labelled folder. segment is leaky
-(clips of one track on both sides), for comparison only.
+(clips of one track on both sides), for comparison only. crossval, for all of them, is folds of
+everything with no test part: it estimates, and cannot be promoted from.
 """
 
 

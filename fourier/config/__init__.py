@@ -6,6 +6,7 @@ from fourier.config.model import (
     MLPConfig,
     ModelConfig,
     ResNetConfig,
+    TDNNConfig,
     TwoConvConfig,
 )
 from fourier.config.spectrogram import SpectrogramConfig
@@ -19,6 +20,7 @@ __all__ = [
     "ModelConfig",
     "ResNetConfig",
     "SpectrogramConfig",
+    "TDNNConfig",
     "TrainingConfig",
     "TrialConfig",
     "TwoConvConfig",

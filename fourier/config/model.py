@@ -130,4 +130,29 @@ class CRNNConfig:
         require_between("dropout", self.dropout, 0, 0.9)
 
 
-ModelConfig = MLPConfig | TwoConvConfig | CNNConfig | ResNetConfig | CRNNConfig
+@dataclass(frozen=True, kw_only=True)
+class TDNNConfig:
+    """Convolutions over time, then statistics over time (Snyder et al. 2018).
+
+    Attributes:
+        layers: convolutions over time, 0 to 6; with 0 the bands' own statistics are all it sees.
+        width: channels of each, 4 to 1024.
+        hidden: units of the layer after the statistics, 4 to 4096.
+        dropout: share dropped before the last layer, 0 to 0.9.
+    """
+
+    name: Literal["tdnn"] = "tdnn"
+    layers: int = 2
+    width: int = 64
+    hidden: int = 256
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        require_between("layers", self.layers, 0, 6)
+        require_between("width", self.width, 4, 1024)
+        require_between("hidden", self.hidden, 4, 4096)
+        require_between("dropout", self.dropout, 0, 0.9)
+
+
+ModelConfig = MLPConfig | TwoConvConfig | CNNConfig | ResNetConfig | CRNNConfig | TDNNConfig

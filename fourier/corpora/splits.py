@@ -40,6 +40,8 @@ class Protocol:
         description: what it does, in a few words.
         assign: gives each clip its part.
         leaky: whether clips of one track stand on both sides, which inflates every figure.
+        folds_only: whether it has no parts of its own: no test part, and training and validation
+            only by folds of everything.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Protocol:
     description: str
     assign: Callable[[Corpus, pd.DataFrame], np.ndarray]
     leaky: bool = False
+    folds_only: bool = False
 
 
 def assign_parts(corpus: Corpus, clips: pd.DataFrame, protocol: str) -> pd.Series:
@@ -75,7 +78,8 @@ def assign_parts(corpus: Corpus, clips: pd.DataFrame, protocol: str) -> pd.Serie
             working = [
                 entry.name
                 for entry in usable
-                if not entry.leaky and set(SEEN) <= set(entry.assign(corpus, clips))
+                if not (entry.leaky or entry.folds_only)
+                and set(SEEN) <= set(entry.assign(corpus, clips))
             ]
             cure = f"try --protocol {' or '.join(working)}" if working else "add more tracks"
             raise CorpusError(
@@ -177,6 +181,12 @@ def _by_track(corpus: Corpus, clips: pd.DataFrame) -> np.ndarray:
     return _by_place(clips["track"].map(places), TRAIN_SHARE, VALID_SHARE)
 
 
+def _without_test(corpus: Corpus, clips: pd.DataFrame) -> np.ndarray:
+    """By group, everything: which side is which does not matter, since folds take both."""
+    places = spread(_groups(corpus, corpus.clips), _classes(corpus))
+    return np.where(_groups(corpus, clips).map(places) < 1 - VALID_SHARE, "train", "valid")
+
+
 def _by_artist(corpus: Corpus, clips: pd.DataFrame) -> np.ndarray:
     places = spread(_groups(corpus, corpus.clips), _classes(corpus))
     return _by_place(_groups(corpus, clips).map(places), TRAIN_SHARE, VALID_SHARE)
@@ -275,6 +285,13 @@ PROTOCOLS = {
             "60/20/20 of segments, one track on several sides; to show how much that inflates",
             _by_segment,
             leaky=True,
+        ),
+        Protocol(
+            "crossval",
+            ("deam", "gtzan", *KINDS),
+            "folds by group of everything, with no test part; to estimate, not to choose",
+            _without_test,
+            folds_only=True,
         ),
     )
 }

@@ -16,12 +16,14 @@ from fourier.config import (
     MLPConfig,
     ModelConfig,
     ResNetConfig,
+    TDNNConfig,
     TwoConvConfig,
 )
 from fourier.models.cnn import CNN
 from fourier.models.crnn import CRNN
 from fourier.models.mlp import MLP
 from fourier.models.resnet import ResNet
+from fourier.models.tdnn import TDNN
 from fourier.models.two_conv import TwoConv
 
 __all__ = ["MIN_BANDS", "MIN_FRAMES", "NETWORKS", "build_model"]
@@ -36,6 +38,7 @@ NETWORKS: Mapping[type[Any], type[nn.Module]] = MappingProxyType(
         CNNConfig: CNN,
         ResNetConfig: ResNet,
         CRNNConfig: CRNN,
+        TDNNConfig: TDNN,
     }
 )
 """The network of each configuration class."""

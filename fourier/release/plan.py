@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from fourier.corpora import Corpus
+from fourier.corpora import PROTOCOLS, Corpus
 from fourier.digest import digest_of
 from fourier.errors import ReleaseError
 from fourier.release.commands import promote_command, sweep_command
@@ -120,10 +120,15 @@ def open_study_experiment(
     """The experiment of a study, on a corpus that must be the same.
 
     Raises:
-        ReleaseError: the corpus is another.
+        ReleaseError: the corpus is another, or the protocol has no test part.
         LeakError: copies of one recording stand on several sides, and that is not allowed.
     """
     setting = shared.setting
+    if setting.protocol in PROTOCOLS and PROTOCOLS[setting.protocol].folds_only:
+        raise ReleaseError(
+            f"study {shared.name!r} was run under protocol {setting.protocol}, which has no test "
+            "part to decide by; sweep again with another --protocol"
+        )
     require_corpus(corpus, setting.corpus, setting.corpus_digest, f"study {shared.name!r}")
     return Experiment.open(
         corpus,

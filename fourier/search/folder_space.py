@@ -57,7 +57,7 @@ def folder_space(kind: str) -> Space:
     def suggest(trial: optuna.Trial) -> TrialConfig:
         return TrialConfig(
             spectrogram=_suggest_spectrogram(trial, CHOICES[kind]),
-            model=suggest_model(trial, ("mlp", "cnn", "resnet", "crnn")),
+            model=suggest_model(trial, ("mlp", "cnn", "resnet", "crnn", "tdnn")),
             training=suggest_training(trial, LOSSES[kind]),
         )
 

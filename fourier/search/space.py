@@ -14,6 +14,7 @@ from fourier.config import (
     MLPConfig,
     ModelConfig,
     ResNetConfig,
+    TDNNConfig,
     TrainingConfig,
     TwoConvConfig,
 )
@@ -54,6 +55,13 @@ def suggest_model(trial: optuna.Trial, names: tuple[str, ...]) -> ModelConfig:
                 hidden=trial.suggest_categorical("crnn.hidden", [32, 64, 128]),
                 dropout=dropout,
             )
+        case "tdnn":
+            return TDNNConfig(
+                layers=trial.suggest_int("tdnn.layers", 0, 3),
+                width=trial.suggest_categorical("tdnn.width", [32, 64, 128]),
+                hidden=trial.suggest_categorical("tdnn.hidden", [128, 256, 512, 1024]),
+                dropout=dropout,
+            )
     raise ValueError(f"`name` must be an architecture that has a space, but got {name!r}")
 
 
@@ -65,7 +73,7 @@ def suggest_training(trial: optuna.Trial, losses: tuple[str, ...]) -> TrainingCo
         smoothing = trial.suggest_categorical("label_smoothing", [0.0, 0.05, 0.1])
     schedule = trial.suggest_categorical("schedule", ["cosine", "one_cycle", "constant"])
     return TrainingConfig(
-        lr=trial.suggest_float("lr", 1e-4, 5e-3, log=True),
+        lr=trial.suggest_float("lr", 1e-4, 1e-2, log=True),
         weight_decay=trial.suggest_categorical("weight_decay", [0.0, 1e-4, 1e-3, 1e-2, 1e-1]),
         batch_size=trial.suggest_categorical("batch_size", [16, 32, 64]),
         schedule=cast(Schedule, schedule),

@@ -18,7 +18,7 @@ from torch import nn
 
 from fourier.config import SpectrogramConfig, TrialConfig
 from fourier.corpora import PROTOCOLS, Corpus, assign_folds, assign_parts
-from fourier.errors import LeakError
+from fourier.errors import CorpusError, LeakError
 from fourier.features.copies import Copy, find_copies
 from fourier.features.normalization import fit_normalization
 from fourier.features.pcm import PcmStore, open_pcm
@@ -92,11 +92,14 @@ class Experiment:
                 that leaks by itself is not stopped either way.
 
         Raises:
-            CorpusError: nothing can be decoded, or a part or fold that is needed is empty.
+            CorpusError: nothing can be decoded, a part or fold that is needed is empty, or the
+                protocol is one of folds alone and none are asked for.
             LeakError: copies stand on several sides.
             CacheError: the cache cannot be written.
         """
         task = make_task(corpus, objective)
+        if not folds and protocol in PROTOCOLS and PROTOCOLS[protocol].folds_only:
+            raise CorpusError(f"protocol {protocol} is one of folds alone; add --folds 5")
         stage = stage or _untold
         pcm = open_pcm(corpus, cache, jobs=jobs, progress=stage("decoding"))
         parts = assign_parts(corpus, pcm.clips, protocol)

@@ -197,7 +197,9 @@ def test_the_published_songs_for_training_and_validation_share_no_artist():
 
 
 def test_a_protocol_of_another_task_names_those_of_this_one():
-    with pytest.raises(CorpusError, match=r"fault-filtered, track, segment for gtzan, not artist"):
+    with pytest.raises(
+        CorpusError, match=r"fault-filtered, track, segment, crossval for gtzan, not artist"
+    ):
         assign_parts(GTZAN, GTZAN.clips, "artist")
     with pytest.raises(CorpusError, match="must be one of"):
         assign_parts(DEAM, DEAM.clips, "random")
@@ -243,6 +245,15 @@ def test_folds_cover_all_but_the_test_part_and_part_no_track():
     assert (folds.groupby(GTZAN.clips["track"]).nunique() == 1).all()
     with pytest.raises(ValueError, match="`folds >= 2` must hold, but got 1"):
         assign_folds(GTZAN, GTZAN.clips, "track", 1)
+
+
+@pytest.mark.parametrize("corpus", [GTZAN, DEAM], ids=lambda corpus: corpus.task)
+def test_crossval_folds_every_track_by_group_and_tests_on_none(corpus):
+    assert "test" not in set(assign_parts(corpus, corpus.clips, "crossval"))
+    folds = assign_folds(corpus, corpus.clips, "crossval", 5)
+    groups = corpus.clips["track"].map(corpus.tracks["group"])
+    assert set(folds) == {0, 1, 2, 3, 4}
+    assert (folds.groupby(groups).nunique() == 1).all()
 
 
 def test_folds_are_by_artist_even_in_size_and_mixed_in_class():

@@ -11,12 +11,14 @@ from fourier.config import (
     MLPConfig,
     ModelConfig,
     ResNetConfig,
+    TDNNConfig,
     TwoConvConfig,
 )
 from fourier.models import build_model
 from fourier.models.blocks import MeanMaxPool
 from fourier.models.crnn import BidirectionalGRU
 from fourier.models.resnet import PreActivationBlock
+from fourier.models.tdnn import StatisticsNorm, StatisticsPool
 
 
 def build(config: ModelConfig, bands: int = 128, frames: int = 130) -> nn.Module:
@@ -108,6 +110,10 @@ def test_channels_double_from_block_to_block(config: ModelConfig, expected: list
         (CRNNConfig(width=4, depth=5), "blocks", (128, 431), (54,)),
         (CRNNConfig(width=4, depth=1), "blocks", (13, 130), (32,)),
         (CRNNConfig(width=4, depth=3), "blocks", (13, 130), (16,)),
+        # a long clip is halved in time once, and bands are channels from the start
+        (TDNNConfig(layers=6, width=4), "layers", (128, 431), (216,)),
+        (TDNNConfig(layers=1, width=4), "layers", (13, 96), (48,)),
+        (TDNNConfig(layers=6, width=4), "layers", (13, 95), (95,)),
     ],
     ids=str,
 )
@@ -159,7 +165,49 @@ def test_the_gru_hears_both_directions() -> None:
     assert not moved[6:, 5:].any()
 
 
-@pytest.mark.parametrize("config", [CNNConfig(depth=2), ResNetConfig(), CRNNConfig()], ids=str)
+def test_statistics_are_means_maxima_and_logarithms_of_spread_and_change() -> None:
+    sequence = torch.randn(2, 5, 40)
+    mean, maximum, spread, change = StatisticsPool()(sequence).split(5, dim=1)
+    values = sequence.numpy().astype(np.float64)
+    assert np.allclose(mean, values.mean(2), atol=1e-6)
+    assert np.array_equal(maximum, sequence.numpy().max(2))
+    assert np.allclose(spread, np.log(values.std(2)), atol=1e-5)
+    assert np.allclose(change, np.log(np.diff(values).std(2)), atol=1e-5)
+    silence = StatisticsPool()(torch.zeros(1, 5, 40, requires_grad=True))
+    assert silence.isfinite().all()
+    silence.sum().backward()
+
+
+def test_without_layers_only_statistics_of_the_bands_matter() -> None:
+    alone, with_layers = (build(TDNNConfig(layers=n), 16, 64).eval() for n in (0, 2))
+    picture = torch.rand(1, 16, 64)
+    with torch.no_grad():
+        assert torch.allclose(alone(picture), alone(picture.flip(2)), atol=1e-6)
+        shuffled = picture[..., torch.randperm(64)]
+        assert (alone(picture) - alone(shuffled)).abs().max() > 1e-4
+        assert (with_layers(picture) - with_layers(picture.flip(2))).abs().max() > 1e-4
+
+
+def test_each_time_delay_layer_looks_twice_as_far_as_the_one_before() -> None:
+    layers = build(TDNNConfig(layers=5, width=8), 16, 90).get_submodule("layers")
+    picture = torch.rand(1, 16, 90, requires_grad=True)
+    layers.eval()(picture)[0, :, 45].sum().backward()
+    heard = picture.grad.abs().sum((0, 1)).nonzero().flatten()  # type: ignore[union-attr]
+    assert (heard.min().item(), heard.max().item()) == (45 - 16, 45 + 16)
+
+
+def test_a_single_clip_in_training_is_normalised_by_what_was_seen_before() -> None:
+    norm, batch = StatisticsNorm(6), 3 * torch.randn(64, 6) + 1
+    for _ in range(200):
+        norm(batch)
+    together = norm(batch)
+    assert torch.allclose(together.mean(0), torch.zeros(6), atol=1e-5)
+    assert torch.allclose(norm(batch[:1]), norm.eval()(batch[:1]), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "config", [CNNConfig(depth=2), ResNetConfig(), CRNNConfig(), TDNNConfig()], ids=str
+)
 def test_the_order_of_frames_matters_to_the_networks_that_see_time(config: ModelConfig) -> None:
     model = build(config, 16, 64).eval()
     picture = torch.rand(1, 16, 64)

@@ -15,6 +15,7 @@ from fourier.config import (
     MLPConfig,
     ModelConfig,
     ResNetConfig,
+    TDNNConfig,
     TrialConfig,
     TwoConvConfig,
 )
@@ -26,6 +27,7 @@ DEFAULTS: dict[str, ModelConfig] = {
     "cnn": CNNConfig(),
     "resnet": ResNetConfig(),
     "crnn": CRNNConfig(),
+    "tdnn": TDNNConfig(),
 }
 EXTREMES: dict[str, ModelConfig] = {
     "mlp-tiny": MLPConfig(hidden=(1,)),
@@ -37,6 +39,8 @@ EXTREMES: dict[str, ModelConfig] = {
     "resnet-deep": ResNetConfig(stages=5, blocks=4, width=4),
     "crnn-shallow": CRNNConfig(depth=1, width=4, hidden=4),
     "crnn-deep": CRNNConfig(depth=5, width=4, hidden=8),
+    "tdnn-statistics": TDNNConfig(layers=0, hidden=16),
+    "tdnn-deep": TDNNConfig(layers=6, width=4, hidden=8),
 }
 EVERY = DEFAULTS | EXTREMES
 ALIVE = {name: config for name, config in EVERY.items() if name != "mlp-tiny"}
@@ -170,8 +174,13 @@ def test_dropout_acts_in_training_only(config: ModelConfig) -> None:
 @pytest.mark.parametrize(
     ("config", "shape"),
     [(config, (13, 40)) for config in DEFAULTS.values()]
-    + [(EXTREMES["cnn-deep"], (8, 8)), (EXTREMES["crnn-deep"], (128, 130))],
-    ids=[*DEFAULTS, "cnn-deep", "crnn-deep"],
+    + [
+        (EXTREMES["cnn-deep"], (8, 8)),
+        (EXTREMES["crnn-deep"], (128, 130)),
+        (EXTREMES["tdnn-statistics"], (8, 8)),
+        (EXTREMES["tdnn-deep"], (128, 130)),
+    ],
+    ids=[*DEFAULTS, "cnn-deep", "crnn-deep", "tdnn-statistics", "tdnn-deep"],
 )
 def test_the_exported_program_takes_any_batch_and_agrees(
     config: ModelConfig, shape: tuple[int, int]

@@ -111,6 +111,19 @@ def test_a_leaky_evaluation_is_of_the_same_clips_in_folds_of_segments_and_marked
     assert set(two.fold_of[experiment.parts == "test"]) == {-1}
 
 
+def test_an_evaluation_under_crossval_predicts_every_track_once(swept, capsys):
+    source = trial_runs()[0]
+    words = ["--protocol", "crossval", "--folds", "3", "--seeds", "1"]
+    assert main(["evaluate", source, *swept.words, *words]) == 0
+    (run,) = evaluations(of_run=source, protocol="crossval")
+    predictions = pd.read_csv(artifacts_of(run) / "predictions.csv")
+    everything = open_experiment(swept.data, swept.cache).clips
+    assert sorted(predictions["track"]) == sorted(everything["track"])
+    tracks = everything["track"].nunique()
+    assert f"crossval: 3 folds of {tracks} tracks " in " ".join(capsys.readouterr().out.split())
+    assert read_config(Tracker.connect(), run.info.run_id).protocol == "crossval"
+
+
 def test_an_evaluation_measures_the_floor_on_the_same_folds(swept, capsys):
     assert main(["evaluate", trial_runs()[0], *swept.words, "--folds", "3", "--seeds", "1"]) == 0
     out = capsys.readouterr().out
@@ -126,9 +139,10 @@ def test_an_evaluation_measures_the_floor_on_the_same_folds(swept, capsys):
 
 WRONG = {
     "no such run": (["0" * 32], 1, "there is no run 000"),
-    "one fold": (["RUN", "--folds", "1"], 2, "--folds: must be 2 or greater, but got 1"),
-    "no seed": (["RUN", "--seeds", "0"], 2, "--seeds: must be 1 or greater, but got 0"),
+    "one fold": (["RUN", "--folds", "1"], 2, "--folds must be 2 or greater, but got 1"),
+    "no seed": (["RUN", "--seeds", "0"], 2, "--seeds must be 1 or greater, but got 0"),
     "too many folds": (["RUN", "--folds", "999"], 1, "ask for fewer folds"),
+    "no such protocol": (["RUN", "--protocol", "luck"], 1, "must be one of fault-filtered, track"),
 }
 
 

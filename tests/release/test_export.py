@@ -14,6 +14,7 @@ from fourier.config import (
     ModelConfig,
     ResNetConfig,
     SpectrogramConfig,
+    TDNNConfig,
     TwoConvConfig,
 )
 from fourier.errors import ReleaseError
@@ -45,6 +46,8 @@ def held_out(released: Any) -> torch.Tensor:
     [
         ("gtzan", MFCC, MLPConfig(hidden=(32,))),
         ("gtzan", LOUDNESS, CRNNConfig(width=4, depth=2, hidden=8)),
+        ("gtzan", MFCC, TDNNConfig(width=8, hidden=8)),
+        ("deam", LOUDNESS, TDNNConfig(layers=0, hidden=8)),
         ("deam", UNITY, ResNetConfig(width=16, stages=2)),
         ("deam", HTK, TwoConvConfig(width=4)),
     ],

@@ -382,6 +382,17 @@ def test_a_small_test_part_is_refused_unless_forced(workplace, tiny_gtzan, tmp_p
     assert aliases() == {"champion": 1}
 
 
+def test_a_study_without_a_test_part_is_refused_even_if_forced(
+    workplace, tiny_gtzan, tmp_path, capsys
+):
+    experiment = open_experiment(tiny_gtzan, tmp_path / "cache", "crossval", folds=2)
+    run_sweep(experiment, "gtzan", trials=1)
+    words = ["--data", str(tiny_gtzan), "--cache", str(tmp_path / "cache"), "--device", "cpu"]
+    assert main(["promote", "gtzan", *words, *ONE, "--force"]) == 1
+    check_one_line(capsys.readouterr().err, "crossval, which has no test part.*another --protocol")
+    assert promotions() == []
+
+
 def test_a_champion_that_may_know_the_test_part_is_refused_unless_forced(
     workplace, small_gtzan, tiny_gtzan, tmp_path, capsys
 ):

@@ -8,6 +8,7 @@ import torch
 
 from fourier.config import MLPConfig, SpectrogramConfig, TrainingConfig, TrialConfig
 from fourier.corpora import load_corpus
+from fourier.errors import CorpusError
 from fourier.training import Experiment
 from fourier.training.folds import BLOCKS, block_scores, fold_config, spread_over_folds
 
@@ -60,6 +61,15 @@ def test_every_clip_outside_the_test_part_is_held_out_once_and_no_track_stands_o
         assert not set(experiment.tracks[train]) & set(experiment.tracks[valid])
     assert sorted(held_out) == np.flatnonzero(experiment.parts != "test").tolist()
     assert (experiment.parts == "test").any()
+
+
+def test_crossval_holds_out_every_clip_once_and_is_nothing_without_folds(opened):
+    experiment = opened("gtzan", "crossval")
+    held_out = [experiment.fold(number).split.valid.numpy() for number in range(FOLDS)]
+    assert sorted(np.concatenate(held_out)) == list(range(len(experiment.clips)))
+    assert (experiment.targets >= 0).all()
+    with pytest.raises(CorpusError, match="protocol crossval is one of folds alone; add --folds 5"):
+        opened("gtzan", "crossval", folds=0)
 
 
 def test_folds_of_the_leaky_protocol_leak_as_it_does(opened):
