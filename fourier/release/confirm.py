@@ -128,7 +128,7 @@ def find_candidates(tracker: Tracker, shared: SharedStudy, count: int) -> list[C
     """
     found: dict[str, Candidate] = {}
     for trial in best_trials(shared, len(shared.trials)):
-        run_id = str(trial.user_attrs["run_id"])
+        run_id = tracker.id_of(str(trial.user_attrs["run_id"]))
         config = read_config(tracker, run_id).trial
         candidate = Candidate(trial.number, run_id, config, float(trial.value or 0.0))
         found.setdefault(with_seed(config, 0).digest, candidate)
