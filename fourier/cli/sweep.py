@@ -16,6 +16,7 @@ import tyro
 
 from fourier.cli.guard import Interruption, guarded, usage_errors
 from fourier.cli.options import SweepOptions, named_storage, parse_sweep, words_of_a_worker
+from fourier.cli.sync import print_kept
 
 if TYPE_CHECKING:
     from fourier.cli.show import Screen, Worker
@@ -105,6 +106,7 @@ def _lead(
         _run_trials(sweep, options, screen)
     finally:
         sweep.finish()
+        print_kept(screen.console, sweep.record.tracker)
     return sweep
 
 

@@ -21,16 +21,13 @@ from fourier.search.plots import write_plots
 from fourier.search.pruner import PrunerName
 from fourier.search.record import StudyRecord
 from fourier.search.sampler import SamplerName
-from fourier.search.storage import RESULTS, open_storage, study_lock
+from fourier.search.storage import open_storage, study_lock
 from fourier.search.study import Setting, SharedStudy, open_study, slot_of
 from fourier.search.trial import Suggest, TrialRunner, best_points
 from fourier.search.watch import Outcome, State, Watcher
 from fourier.search.workers import is_worker
-from fourier.tracking import Tracker
+from fourier.tracking import SPOOL, Tracker
 from fourier.training.experiment import Experiment
-
-SPOOL = RESULTS / "spool"
-"""What MLflow could not be told yet."""
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,23 @@ from fourier.shown import without_password
 from fourier.tracking.lines import Line, Panel, draw_lines
 from fourier.tracking.links import save_view, version_link
 from fourier.tracking.outage import require_answer
+from fourier.tracking.outbox import SPOOL
 from fourier.tracking.pictures import draw_trial
 from fourier.tracking.runs import TrackedRun, Tracker
+from fourier.tracking.spool import Kept, look
 from fourier.tracking.writes import KEY_TAG
 
 __all__ = [
     "KEY_TAG",
+    "SPOOL",
+    "Kept",
     "Line",
     "Panel",
     "TrackedRun",
     "Tracker",
     "draw_lines",
     "draw_trial",
+    "look",
     "require_answer",
     "save_view",
     "version_link",

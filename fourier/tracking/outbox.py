@@ -18,6 +18,8 @@ from fourier.tracking.outage import reason_of, require_answer
 from fourier.tracking.spool import Kept, Spool, look, require_plain
 from fourier.tracking.writes import Write, Writer
 
+SPOOL = Path("mlruns") / "spool"
+"""What MLflow could not be told yet, under the working directory."""
 RETRY_SECONDS = 5.0
 BURST_SECONDS = 2.0
 """How long a training waits for a delivery; what is left goes with the next one."""
@@ -79,7 +81,7 @@ class Outbox:
         """Deliver everything that waits: this process's own, and what dead processes left.
 
         Args:
-            progress: called with (done, total).
+            progress: called with (done, total), at the beginning too.
 
         Raises:
             TrackingAwayError: MLflow is away; what is delivered until then stays so.
@@ -89,6 +91,7 @@ class Outbox:
         mine = [self._spool] if self._spool is not None else []
         total = sum(spool.count() for spool in left + mine)
         done, runs = 0, set()
+        progress(0, total)
         try:
             if total:
                 self._require_answer()

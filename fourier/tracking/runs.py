@@ -24,6 +24,7 @@ from fourier.shown import without_password
 from fourier.tracking.database import write_ahead
 from fourier.tracking.outage import give_up_soon, require_answer, tracking_errors
 from fourier.tracking.outbox import Delivered, Outbox, Progress
+from fourier.tracking.spool import Kept
 from fourier.tracking.writes import KEY_TAG, Kind, Write, Writer, new_key
 
 if TYPE_CHECKING:
@@ -158,6 +159,10 @@ class Tracker:
             TrackingError: it refuses something.
         """
         return self.outbox.deliver(progress) if self.outbox else Delivered(0, 0)
+
+    def kept(self) -> list[Kept]:
+        """What is kept for this store, by all processes."""
+        return self.outbox.kept() if self.outbox else []
 
     def close(self) -> None:
         """Leave what is kept to whoever comes next."""
