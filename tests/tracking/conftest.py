@@ -1,7 +1,7 @@
 """MLflow's own REST interface in a process of its own, stopped and started again in no time."""
 
 import os
-import random
+import secrets
 import shutil
 import socket
 import subprocess
@@ -12,29 +12,33 @@ from pathlib import Path
 import pytest
 
 SERVED = """
-import sys, threading
+import sys, threading, time
 from werkzeug.serving import make_server
 from mlflow.server import app
 
-port, answers, server = int(sys.argv[1]), True, None
+port, mode, server = int(sys.argv[1]), "answer", None
 
 def answer(environ, start_response):
-    if answers or environ["PATH_INFO"] == "/health":
+    if mode == "hang":
+        time.sleep(60)
+    elif mode == "answer" or environ["PATH_INFO"] == "/health":
         return app(environ, start_response)
-    b"".join(app(environ, lambda *_: None))  # done, but nobody hears of it
+    else:
+        b"".join(app(environ, lambda *_: None))  # done, but nobody hears of it
     start_response("502 Bad Gateway", [("Content-Length", "0")])
     return [b""]
 
 print("ready", flush=True)
 for line in sys.stdin:
-    if line == "start\\n":
+    word = line.strip()
+    if word == "start":
         server = make_server("127.0.0.1", port, answer, threaded=True)
         threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-    elif line == "stop\\n":
+    elif word == "stop":
         server.shutdown()
         server.server_close()
     else:
-        answers = line == "answer\\n"
+        mode = word
     print("done", flush=True)
 """
 
@@ -43,7 +47,7 @@ def free_port() -> int:
     """A port that no connection gets by itself, so that it is still free after a stop."""
     first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
-        port = random.randrange(first // 2, first)
+        port = first // 2 + secrets.randbelow(first // 2)
         with socket.socket() as free:
             if free.connect_ex(("127.0.0.1", port)) != 0:
                 return port
@@ -82,6 +86,10 @@ class Server:
         if self.runs:
             self._say("stop")
         self.runs = False
+
+    def hang(self) -> None:
+        """Take what is asked, and never answer."""
+        self._say("hang")
 
     def lose_answers(self) -> None:
         """Do what is asked, and answer that something went wrong."""
