@@ -4,6 +4,7 @@ Linked both ways: the trial carries the run's id, the run the trial's number in 
 there from the moment a run is made, so a run whose process died can be found and put right.
 """
 
+import contextlib
 import json
 import os
 import platform
@@ -216,10 +217,11 @@ class StudyRecord:
         While MLflow is away a key stays a key.
         """
         names = {str(trial.user_attrs.get("run_id", "")) for trial in self.shared.trials}
-        try:
-            return {name: self.tracker.id_of(name) for name in names}
-        except TrackingAwayError:
-            return {name: name for name in names}
+        runs = {name: name for name in names}
+        with contextlib.suppress(TrackingAwayError):
+            for name in names:
+                runs[name] = self.tracker.id_of(name)
+        return runs
 
     def sum_up(self, folder: Path, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
         """Write what people compare with to the study's run."""
