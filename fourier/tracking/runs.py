@@ -79,6 +79,8 @@ class Tracker:
 
         for name in ("mlflow", "alembic"):  # "Creating initial database tables…", 40 lines
             logging.getLogger(name).setLevel(logging.WARNING)
+        # It prints a database's errors with their traceback, and raises them too.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         uri = uri or mlflow.get_tracking_uri()
         if spool is not None:
             give_up_soon()
