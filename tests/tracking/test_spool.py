@@ -1,9 +1,11 @@
 """What happens while MLflow is away: a real server, stopped and started, and real processes."""
 
+import contextlib
 import os
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import (
     INVALID_PARAMETER_VALUE,
@@ -166,7 +169,7 @@ def test_a_write_whose_answer_is_lost_is_there_once(server, tracker, experiment)
     write_trial(tracker, experiment)
     server.answer()
     tracker.deliver()
-    (run,) = tracker.client.search_runs([experiment])
+    (run,) = tracker.client.search_runs([experiment], run_view_type=ViewType.ALL)
     assert [point.step for point in client_history(tracker, run, "val/ccc")] == [0, 1, 2]
     assert run.info.status == "FINISHED"
 
@@ -466,6 +469,19 @@ def test_without_a_spool_a_server_that_is_away_is_an_error(server, tmp_path):
     with pytest.raises(TrackingAwayError):
         run.set_tags({"a": "1"})
     assert not SPOOL.exists()
+
+
+@pytest.mark.slow
+def test_a_database_that_somebody_locks_for_long_gets_it_later_and_prints_nothing(workplace, capfd):
+    tracker = Tracker.connect(spool=SPOOL)
+    run = tracker.open_run(tracker.open_experiment("demo", {}), "trial", {})
+    with contextlib.closing(sqlite3.connect("mlflow.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        run.set_tags({"a": "1"})  # MLflow waits for 20 s
+        assert look(SPOOL)[0].writes == 1
+    tracker.deliver()
+    assert tracker.client.get_run(run.id).data.tags["a"] == "1"
+    assert capfd.readouterr() == ("", "")
 
 
 def answer(status):
