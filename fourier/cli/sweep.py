@@ -82,6 +82,7 @@ def _sweep(task: str, space: "Space", options: SweepOptions, interruption: Inter
                 return _dry_run(task, space, options, cache, screen)
             sweep = _lead(task, space, options, cache, screen)
     print_summary(screen.console, sweep)
+    print_kept(screen.console, sweep.record.tracker)
     return 0
 
 
@@ -106,7 +107,6 @@ def _lead(
         _run_trials(sweep, options, screen)
     finally:
         sweep.finish()
-        print_kept(screen.console, sweep.record.tracker)
     return sweep
 
 

@@ -8,9 +8,10 @@ from fourier.tracking.outbox import SPOOL
 from fourier.tracking.pictures import draw_trial
 from fourier.tracking.runs import TrackedRun, Tracker
 from fourier.tracking.spool import Kept, look
-from fourier.tracking.writes import KEY_TAG
+from fourier.tracking.writes import KEY, KEY_TAG
 
 __all__ = [
+    "KEY",
     "KEY_TAG",
     "SPOOL",
     "Kept",

@@ -172,7 +172,11 @@ class Tracker:
             self.outbox.close()
 
     def id_of(self, run: str) -> str:
-        """MLflow's id of a run that a trial names; what is not delivered yet keeps its key."""
+        """MLflow's id of a run that a trial names; what is not delivered yet keeps its key.
+
+        Raises:
+            TrackingAwayError: the store does not answer, and only it knows.
+        """
         return self.writer.find_id(run) or run
 
     def find_runs(self, experiment: str, tags: Mapping[str, str]) -> list["Run"]:

@@ -153,15 +153,16 @@ class Spool:
     def _append_line(self, entry: Mapping[str, Any]) -> None:
         text = json.dumps(entry, separators=(",", ":")).encode()
         left = memoryview(b"%08x %s\n" % (zlib.crc32(text), text))
-        end = os.lseek(self._file, 0, os.SEEK_END)
+        end, lines = os.lseek(self._file, 0, os.SEEK_END), self._lines
         try:
             while left:
                 left = left[os.write(self._file, left) :]
             os.fsync(self._file)
-        except OSError:
-            os.ftruncate(self._file, end)  # else the next line is appended to half a line
+            self._lines += 1
+        except BaseException:  # else the next line is appended to half a line
+            os.ftruncate(self._file, end)
+            self._lines = lines
             raise
-        self._lines += 1
 
 
 def look(root: Path) -> list[Kept]:

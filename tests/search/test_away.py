@@ -5,7 +5,7 @@ import torch
 
 from fourier.config import MLPConfig, SpectrogramConfig, TrainingConfig, TrialConfig
 from fourier.corpora import load_corpus
-from fourier.errors import TrackingAwayError
+from fourier.errors import ReleaseError, TrackingAwayError
 from fourier.release.confirm import find_candidates
 from fourier.search.sweep import Plan, Space, Sweep
 from fourier.search.watch import Watcher
@@ -83,6 +83,8 @@ def test_trials_and_runs_are_joined_again_when_the_server_is_back(reopen, server
     (kept,) = sweep.record.tracker.kept()
     assert len(kept.runs) == 3  # the second trial's, the third's, and the study's
     server.start()
+    with pytest.raises(ReleaseError, match="`fourier sync`"):
+        find_candidates(Tracker.connect(), sweep.shared, 3)
     sweep = reopen()  # delivers first
     assert look(SPOOL) == []
     check_join(sweep, 3)

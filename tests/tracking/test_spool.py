@@ -420,6 +420,30 @@ def test_a_spool_that_does_not_fit_on_the_disk_is_one_line_and_goes_on_when_ther
     assert (tags["a"], tags["c"], "b" in tags) == ("1", "3", False)
 
 
+def test_a_write_that_is_interrupted_is_not_there_and_the_next_ones_are(
+    server, tracker, experiment, monkeypatch
+):
+    run = tracker.open_run(experiment, "trial", {})
+    server.stop()
+    run.set_tags({"a": "1"})
+    force = os.fsync
+
+    def interrupted(file):
+        monkeypatch.setattr(os, "fsync", force)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run.set_tags({"b": "2"})
+    Path("files").mkdir()
+    Path("files/x.txt").write_text("x")
+    run.log_folder(Path("files"))
+    server.start()
+    assert tracker.deliver().writes == 2
+    assert "b" not in tracker.client.get_run(run.id).data.tags
+    assert files_of(tracker, run.id) == [("x.txt", 1)]
+
+
 def test_what_is_kept_says_for_whom_without_the_password(server, monkeypatch, capsys):
     address = server.uri.replace("://", "://ann:pl@nted-secret@")
     tracker = Tracker.connect(address, spool=SPOOL)
