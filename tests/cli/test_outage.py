@@ -19,6 +19,9 @@ import requests
 from fourier.search.storage import open_storage
 from fourier.tracking import SPOOL, Tracker, look
 
+# Three starts of a server and three of a sweep, which take their time where others compute too.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
 SPACE = """
 import time
 from pathlib import Path
@@ -80,7 +83,7 @@ class Server:
         return False
 
 
-def wait_for(condition, seconds=120):
+def wait_for(condition, seconds=240):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -124,12 +127,14 @@ def story(tmp_path_factory, empty_tracking_database, tiny_gtzan):
     words += ["--trials", str(TRIALS), "--pruner", "none"]
     caches = tmp_path_factory.mktemp("caches")
     alone = start(whole, words, FOURIER_CACHE=str(caches / "a"))
+    started = [alone]
     server = Server(home, free_port())
     try:
         server.start()
         (torn / "gates").touch()
         address = {"MLFLOW_TRACKING_URI": server.uri}
         sweep = start(torn, words, FOURIER_CACHE=str(caches / "b"), **address)
+        started.append(sweep)
         wait_for((torn / "at-2").exists)
         server.stop()
         (torn / "go-2").touch()
@@ -141,12 +146,15 @@ def story(tmp_path_factory, empty_tracking_database, tiny_gtzan):
         wait_for((torn / "at-7").exists)
         server.stop()
         (torn / "go-7").touch()
-        ended = (*sweep.communicate(timeout=120), sweep.returncode)
+        ended = (*sweep.communicate(timeout=240), sweep.returncode)
         server.start()
         sync = subprocess.run(SYNC, cwd=torn, capture_output=True, text=True, check=False)
+        alone.communicate(timeout=240)
     finally:
         server.stop()
-        alone.communicate(timeout=120)
+        for process in started:
+            process.kill()
+            process.communicate()
     assert alone.returncode == 0
     delivered = (sync.stdout, sync.stderr, sync.returncode)
     return Story(torn, whole, home, offline, kept, ended, delivered)
@@ -191,7 +199,6 @@ def content_of(tracker, run, artifacts):
     return run.info.run_name, run.info.status, run.data.params, tags, curves, files
 
 
-@pytest.mark.slow
 def test_training_goes_on_while_the_server_is_away(story):
     assert story.offline == ["COMPLETE"] * 5 + ["RUNNING"]
     (kept,) = story.kept
@@ -199,7 +206,6 @@ def test_training_goes_on_while_the_server_is_away(story):
     assert kept.busy
 
 
-@pytest.mark.slow
 def test_a_sweep_whose_server_never_comes_back_ends_well_and_says_what_to_do(story):
     out, err, code = story.ended
     assert (code, err) == (0, "")
@@ -212,7 +218,6 @@ def test_a_sweep_whose_server_never_comes_back_ends_well_and_says_what_to_do(sto
     assert look(story.torn / SPOOL) == []
 
 
-@pytest.mark.slow
 def test_in_the_end_mlflow_holds_what_it_would_have_held_without_an_outage(story):
     torn, whole = runs_of(story.server / "mlflow.db"), runs_of(story.whole / "mlflow.db")
     found = []
@@ -231,7 +236,6 @@ def test_in_the_end_mlflow_holds_what_it_would_have_held_without_an_outage(story
     assert {content[1] for content in found[0]} == {"FINISHED"}
 
 
-@pytest.mark.slow
 def test_every_trial_has_its_one_run_and_the_same_value(story):
     tracker, runs = runs_of(story.server / "mlflow.db")
     trials, alone = trials_of(story.torn), trials_of(story.whole)
