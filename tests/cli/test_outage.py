@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -161,9 +162,12 @@ def story(tmp_path_factory, empty_tracking_database, tiny_gtzan):
 
 
 def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    """One that no connection gets by itself while the server is away."""
+    while True:
+        port = 20_000 + secrets.randbelow(10_000)
+        with socket.socket() as free:
+            if free.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 def trials_of(folder):
