@@ -58,6 +58,10 @@ class TrackingError(FourierError):
     """MLflow's tracking store cannot be reached or written."""
 
 
+class TrackingAwayError(TrackingError):
+    """MLflow's tracking store does not answer now, and may later."""
+
+
 class ReleaseError(FourierError):
     """A model cannot be confirmed, exported, registered or loaded."""
 

@@ -17,6 +17,7 @@ from fourier.cli.predict import predict
 from fourier.cli.release import models, promote, reproduce, rollback
 from fourier.cli.report import report
 from fourier.cli.sweep import AGAIN, sweep
+from fourier.cli.sync import sync
 from fourier.errors import NothingLeftError
 
 TaskName = Literal["deam", "gtzan"]
@@ -129,6 +130,7 @@ def main(argv: list[str] | None = None) -> int:
         "reproduce": reproduce,
         "evaluate": evaluate,
         "report": report,
+        "sync": sync,
     }
     description = "Finds the best way to hear emotion and genre in music."
 

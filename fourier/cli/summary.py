@@ -78,7 +78,7 @@ def print_summary(console: Console, sweep: "Sweep") -> None:
     console.print("\n[bold]Next[/bold]")
     if not sweep.record.tracker.uri.startswith("http"):
         console.print("  mlflow ui", style="cyan")
-    console.print(f"  {sweep.record.link()}", soft_wrap=True, style="cyan")
+    console.print(f"  {sweep.record.link(save=False)}", soft_wrap=True, style="cyan")
 
 
 def copies_fact(experiment: "Experiment") -> str:

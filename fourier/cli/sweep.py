@@ -16,6 +16,7 @@ import tyro
 
 from fourier.cli.guard import INTERRUPTED, Interruption, guarded, usage_errors
 from fourier.cli.options import SweepOptions, named_storage, parse_sweep, words_of_a_worker
+from fourier.cli.sync import print_kept
 
 if TYPE_CHECKING:
     from fourier.cli.show import Screen, Worker
@@ -86,6 +87,7 @@ def _sweep(task: str, space: "Space", options: SweepOptions, interruption: Inter
                 return _dry_run(task, space, options, cache, screen)
             sweep = _lead(task, space, options, cache, screen)
     print_summary(screen.console, sweep)
+    print_kept(screen.console, sweep.record.tracker)
     return 0
 
 

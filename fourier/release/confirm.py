@@ -22,7 +22,7 @@ from fourier.release.runs import read_config
 from fourier.search.study import Setting, SharedStudy
 from fourier.search.sweep import best_trials
 from fourier.search.watch import Watcher
-from fourier.tracking import Tracker
+from fourier.tracking import KEY, SPOOL, Tracker, look
 from fourier.training import Experiment, Result, TrainingDiverged
 from fourier.training.task import Direction
 
@@ -127,8 +127,15 @@ def find_candidates(tracker: Tracker, shared: SharedStudy, count: int) -> list[C
         ReleaseError: there is no complete trial, or the run of one is gone.
     """
     found: dict[str, Candidate] = {}
+    waiting = {run for kept in look(SPOOL) for run in kept.runs}
     for trial in best_trials(shared, len(shared.trials)):
-        run_id = str(trial.user_attrs["run_id"])
+        name = str(trial.user_attrs["run_id"])
+        run_id = tracker.id_of(name)
+        if name in waiting or run_id.startswith(KEY):
+            raise ReleaseError(
+                f"the run of trial {trial.number} was kept while MLflow was away and is not whole "
+                f"in {tracker.shown_uri} yet; type `fourier sync` where the sweep ran"
+            )
         config = read_config(tracker, run_id).trial
         candidate = Candidate(trial.number, run_id, config, float(trial.value or 0.0))
         found.setdefault(with_seed(config, 0).digest, candidate)

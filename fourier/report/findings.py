@@ -5,6 +5,7 @@ evaluation, no promotion, a device that tells no energy) is None or empty, and w
 so. Not here: how it is shown, and anything that trains.
 """
 
+import dataclasses
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -155,7 +156,7 @@ def gather(tracker: Tracker, name: str, storage: str | None) -> Findings:
             f"the runs of study {name!r} are not in {tracker.shown_uri}; set MLFLOW_TRACKING_URI "
             "as it was when the study was run"
         )
-    lines = [line_of(trial) for trial in shared.trials]
+    lines = [_known(tracker, line_of(trial)) for trial in shared.trials]
     known = next((line.metrics for line in lines if line.metrics), None)
     if known is None:
         raise StudyError(f"no trial of study {name!r} has come to a figure; run its sweep first")
@@ -205,6 +206,11 @@ def _rival(mine: Setting, storage: str | None) -> Rival | None:
         if best:
             return Rival(name, its.protocol, best.metrics[mine.objective])
     return None
+
+
+def _known(tracker: Tracker, line: Line) -> Line:
+    """A trial with MLflow's own id of its run."""
+    return dataclasses.replace(line, run_id=tracker.id_of(line.run_id))
 
 
 def _predictions(tracker: Tracker, best: Line | None) -> pd.DataFrame | None:

@@ -14,7 +14,7 @@ from fourier.search.points import best_points
 from fourier.search.record import StudyRecord, write_text
 from fourier.search.storage import storage_errors
 from fourier.search.study import Claim
-from fourier.tracking import TrackedRun
+from fourier.tracking import KEY_TAG, TrackedRun
 
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
@@ -66,7 +66,8 @@ def _is_owned(run: Any, trial: FrozenTrial | None) -> bool:
     """Whether a run is that of a trial that counts, or is about to be."""
     if trial is None or "lost" in trial.user_attrs:
         return False
-    return bool(trial.user_attrs.get("run_id", run.info.run_id) == run.info.run_id)
+    names = (run.info.run_id, run.data.tags.get(KEY_TAG))  # the key, if MLflow was away then
+    return trial.user_attrs.get("run_id", run.info.run_id) in names
 
 
 def _make_equal(orphan: TrackedRun, run: Any, trial: FrozenTrial) -> bool:

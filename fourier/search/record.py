@@ -5,6 +5,7 @@ there from the moment a run is made, so a run whose process died can be found an
 (`fourier.search.mend`).
 """
 
+import contextlib
 import json
 import os
 import platform
@@ -19,10 +20,16 @@ from typing import Any
 import fourier
 from fourier.config import SpectrogramConfig, TrialConfig
 from fourier.corpora import PROTOCOLS
-from fourier.errors import StudyError
+from fourier.errors import StudyError, TrackingAwayError
 from fourier.search.storage import storage_errors
 from fourier.search.study import Claim, SharedStudy
-from fourier.tracking import TrackedRun, Tracker, save_view, scratch_folder, without_password
+from fourier.tracking import (
+    TrackedRun,
+    Tracker,
+    save_view,
+    scratch_folder,
+    without_password,
+)
 from fourier.training import describe_device
 from fourier.training.experiment import Experiment
 from fourier.training.facts import clips_fact, split_fact
@@ -63,8 +70,27 @@ class StudyRecord:
                 parent = _make_parent(tracker, experiment_id, shared, experiment)
                 with storage_errors():
                     shared.study.set_user_attr("run_id", parent.id)
+            if shared.study.user_attrs.get("experiment_id") != experiment_id:
+                with storage_errors():
+                    shared.study.set_user_attr("experiment_id", experiment_id)
             parent.set_tags(_facts(experiment))
         return cls(shared, experiment, experiment_id, parent)
+
+    @classmethod
+    def join(cls, tracker: Tracker, shared: SharedStudy, experiment: Experiment) -> "StudyRecord":
+        """The runs of a study that another process has opened, while MLflow is away or not.
+
+        Raises:
+            TrackingAwayError: it is away, and nobody has opened them.
+        """
+        try:
+            return cls.open(tracker, shared, experiment)
+        except TrackingAwayError:
+            known = shared.study.user_attrs
+            if not {"run_id", "experiment_id", "baselines"} <= set(known):
+                raise
+            parent = TrackedRun(tracker, known["run_id"])
+            return cls(shared, experiment, known["experiment_id"], parent)
 
     @classmethod
     def find(cls, tracker: Tracker, shared: SharedStudy, experiment: Experiment) -> "StudyRecord":
@@ -87,8 +113,12 @@ class StudyRecord:
         """The store that everything is written to."""
         return self.parent.tracker
 
-    def link(self) -> str:
-        """Save how people want to see this study in MLflow's UI, and return the link."""
+    def link(self, *, save: bool = True) -> str:
+        """The link to this study as people want to see it in MLflow's UI.
+
+        Args:
+            save: whether the view is saved, which the link needs once.
+        """
         task = self.experiment.task
         metrics = dict.fromkeys(("objective", task.objective, *task.display))
         spread = [f"metrics.`std/{task.objective}`"] if self.experiment.folds else []
@@ -104,6 +134,7 @@ class StudyRecord:
                 *(f"params.`{name}`" for name in (*params, "training.lr")),
             ],
             ascending=self.shared.setting.direction == "minimize",
+            save=save,
         )
 
     def open_trial(self, claim: Claim, config: TrialConfig | None) -> TrackedRun:
@@ -153,6 +184,18 @@ class StudyRecord:
                 self.shared.study.set_user_attr("baselines", found)
         return found
 
+    def trial_runs(self) -> dict[str, str]:
+        """MLflow's ids of the trials' runs by what the trials call them: these, or keys.
+
+        While MLflow is away a key stays a key.
+        """
+        names = {str(trial.user_attrs.get("run_id", "")) for trial in self.shared.trials}
+        runs = {name: name for name in names}
+        with contextlib.suppress(TrackingAwayError):
+            for name in names:
+                runs[name] = self.tracker.id_of(name)
+        return runs
+
     def sum_up(self, folder: Path, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
         """Write what people compare with to the study's run."""
         self.parent.log(metrics)
@@ -177,7 +220,7 @@ def _make_parent(
         parent.reopen()
     else:
         tags = _study_tags(shared, experiment) | environment_tags() | key
-        parent = tracker.open_run(experiment_id, shared.name, tags)
+        parent = tracker.open_run(experiment_id, shared.name, tags, at_once=True)
     if not left or not left[0].data.params:
         how = {"sampler": shared.sampler, "pruner": shared.pruner}
         parent.log_params(shared.setting.__dict__ | how)

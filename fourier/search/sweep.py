@@ -3,8 +3,9 @@
 Not here: the command line, and what is printed.
 """
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
 from fourier.config import TrialConfig
 from fourier.corpora import Corpus
-from fourier.errors import ConfigError
+from fourier.errors import ConfigError, TrackingAwayError
 from fourier.search.failures import Failures
 from fourier.search.mend import mend
 from fourier.search.plots import write_plots
@@ -25,7 +26,8 @@ from fourier.search.storage import open_storage, study_lock
 from fourier.search.study import Setting, SharedStudy, open_study, slot_of
 from fourier.search.trial import Suggest, TrialRunner
 from fourier.search.watch import Outcome, State, Watcher
-from fourier.tracking import Tracker, scratch_folder
+from fourier.search.workers import is_worker
+from fourier.tracking import SPOOL, Tracker, scratch_folder
 from fourier.training.experiment import Experiment
 
 
@@ -125,7 +127,10 @@ class Sweep:
             experiment.check(start)
         except ValueError as error:
             raise ConfigError(f"the space's first trial is not legal: {error}; mend it") from error
-        tracker = Tracker.connect()
+        # Whoever started this worker has seen that it is the right store.
+        tracker = Tracker.connect(spool=SPOOL, may_be_away=is_worker())
+        with _may_be_away() if is_worker() else contextlib.nullcontext():
+            tracker.deliver(watcher.stage("delivering what was kept"))
         shared = open_study(
             plan.study,
             open_storage(plan.storage),
@@ -135,8 +140,11 @@ class Sweep:
             lock=study_lock(plan.study, plan.storage),
             first=space.first,
         )
-        record = StudyRecord.open(tracker, shared, experiment)
-        mend(record)
+        record = (StudyRecord.join if is_worker() else StudyRecord.open)(
+            tracker, shared, experiment
+        )
+        with _may_be_away() if is_worker() else contextlib.nullcontext():
+            mend(record)
         watcher.stage("baselines")
         baselines = record.write_baselines(start.spectrogram)
         return cls(space, experiment, shared, record, baselines, watcher)
@@ -195,11 +203,17 @@ class Sweep:
         )
 
     def finish(self) -> None:
-        """Write the table, the plots and the best values to the study's run, and end it."""
-        study = self.shared.study
-        mend(self.record)
+        """Write the table, the plots and the best values to the study's run, and end it.
+
+        If MLflow is still away, all of that is kept for it as well.
+        """
+        study, tracker = self.shared.study, self.record.tracker
         with scratch_folder() as folder, self.shared.lock:
-            results_table(self.shared).to_csv(folder / "trials.csv", index=False)
+            with _may_be_away():
+                tracker.deliver(self.watcher.stage("delivering what was kept"))
+                mend(self.record)
+            runs = self.record.trial_runs()
+            results_table(self.shared, runs).to_csv(folder / "trials.csv", index=False)
             baselines = pd.DataFrame(list(self.baselines.values()), index=list(self.baselines))
             baselines.to_csv(folder / "baselines.csv", index_label="baseline")
             write_plots(study, folder / "study.html")
@@ -210,10 +224,18 @@ class Sweep:
                 metrics["best/objective"] = best[0].value or 0.0
                 metrics |= best_points(best[0].user_attrs["metrics"])
                 tags["fourier.best_trial"] = str(best[0].number)
-                tags["fourier.best_run"] = str(best[0].user_attrs["run_id"])
+                tags["fourier.best_run"] = runs[best[0].user_attrs["run_id"]]
             self.record.sum_up(folder, metrics, tags)
             if all(trial.state.is_finished() for trial in self.shared.trials):
                 self.record.parent.end()  # else another worker is still at it
+        tracker.close()
+
+
+@contextlib.contextmanager
+def _may_be_away() -> Iterator[None]:
+    """What is inside asks MLflow; should it not answer, the next start does it."""
+    with contextlib.suppress(TrackingAwayError):
+        yield
 
 
 def best_trials(shared: SharedStudy, count: int) -> list[FrozenTrial]:
@@ -223,13 +245,18 @@ def best_trials(shared: SharedStudy, count: int) -> list[FrozenTrial]:
     return sorted(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number))[:count]
 
 
-def results_table(shared: SharedStudy) -> pd.DataFrame:
-    """One row for each trial that counts: number, state, value, metrics, parameters, run."""
+def results_table(shared: SharedStudy, runs: Mapping[str, str]) -> pd.DataFrame:
+    """One row for each trial that counts: number, state, value, metrics, parameters, run.
+
+    Args:
+        shared: the study.
+        runs: see `StudyRecord.trial_runs`.
+    """
     rows = [
         {"trial": trial.number, "state": trial.state.name.lower(), "objective": trial.value}
         | trial.user_attrs.get("metrics", {})
         | trial.params
-        | {"run_id": trial.user_attrs.get("run_id", "")}
+        | {"run_id": runs.get(trial.user_attrs.get("run_id", ""), "")}
         for trial in shared.finished
     ]
     return pd.DataFrame(rows)

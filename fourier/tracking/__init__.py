@@ -4,10 +4,18 @@ from fourier.shown import without_password
 from fourier.tracking.files import find_damaged, scratch_folder, write_checksums
 from fourier.tracking.lines import Line, Panel, draw_lines
 from fourier.tracking.links import save_view, version_link
+from fourier.tracking.outage import require_answer
+from fourier.tracking.outbox import SPOOL
 from fourier.tracking.pictures import draw_trial
-from fourier.tracking.runs import TrackedRun, Tracker, require_answer
+from fourier.tracking.runs import TrackedRun, Tracker
+from fourier.tracking.spool import Kept, look
+from fourier.tracking.writes import KEY, KEY_TAG
 
 __all__ = [
+    "KEY",
+    "KEY_TAG",
+    "SPOOL",
+    "Kept",
     "Line",
     "Panel",
     "TrackedRun",
@@ -15,6 +23,7 @@ __all__ = [
     "draw_lines",
     "draw_trial",
     "find_damaged",
+    "look",
     "require_answer",
     "save_view",
     "scratch_folder",

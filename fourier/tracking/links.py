@@ -29,6 +29,7 @@ def save_view(
     parent: str,
     columns: Sequence[str],
     ascending: bool,
+    save: bool = True,
 ) -> str:
     """Save a table of a parent's child runs, sorted by its first column, and return the link.
 
@@ -41,6 +42,7 @@ def save_view(
         parent: id of the run whose children are shown.
         columns: as MLflow writes them: metrics.`best/ccc`, params.`model.name`; kinds together.
         ascending: whether the smallest comes first.
+        save: False if it has been saved before, and only the link is wanted.
 
     Raises:
         TrackingError: the store does not take it.
@@ -68,7 +70,8 @@ def save_view(
     packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
     now = int(time.time() * 1000)
     view = {"name": name, "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
-    tracker.set_experiment_tag(experiment, f"mlflow.sharedViewState.{key}", json.dumps(view))
+    if save:
+        tracker.set_experiment_tag(experiment, f"mlflow.sharedViewState.{key}", json.dumps(view))
     query = {
         "workflowType": "machine_learning",
         "viewStateShareKey": key,

@@ -9,19 +9,23 @@ worth writing (the search decides), and models in the registry (the release does
 import contextlib
 import logging
 import os
-import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from fourier.errors import TrackingError
+from fourier.errors import TrackingAwayError
 from fourier.shown import without_password
 from fourier.tracking.database import write_ahead
+from fourier.tracking.outage import give_up_soon, require_answer, tracking_errors
+from fourier.tracking.outbox import Delivered, Outbox, Progress
+from fourier.tracking.spool import Kept
+from fourier.tracking.writes import KEY_TAG, Kind, Write, Writer, new_key
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,25 +38,6 @@ PARAM_CHARS = 6000
 """MLflow refuses longer parameter values."""
 
 
-@contextlib.contextmanager
-def _tracking_errors(uri: str) -> Iterator[None]:
-    """Turn what MLflow and its database raise into one line that says what to do."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
-        text = without_password(str(error).strip()) or type(error).__name__
-        reason = text.splitlines()[0]
-        advice = "check MLFLOW_TRACKING_URI, or unset it to use ./mlflow.db"
-        if "MLFLOW_TRACKING_URI" not in os.environ:
-            advice = "work where you may write and there is room, or set MLFLOW_TRACKING_URI"
-        raise TrackingError(
-            f"MLflow at {without_password(uri)} did not take what was written: {reason}; {advice}"
-        ) from error
-
-
 @dataclass(frozen=True)
 class Tracker:
     """One MLflow tracking store.
@@ -60,21 +45,32 @@ class Tracker:
     Attributes:
         uri: its address, as MLflow understands it.
         client: the client that all writing goes through.
+        writer: carries writes out.
+        outbox: keeps them while the store is away; None makes that an error.
     """
 
     uri: str
     client: "MlflowClient"
+    writer: Writer
+    outbox: Outbox | None = None
 
     @classmethod
-    def connect(cls, uri: str | None = None) -> "Tracker":
+    def connect(
+        cls, uri: str | None = None, *, spool: Path | None = None, may_be_away: bool = False
+    ) -> "Tracker":
         """Open a tracking store, making its database where there is none.
 
         Args:
             uri: an MLflow tracking address; None takes ``MLFLOW_TRACKING_URI``, and without it
                 ``mlflow.db`` in the working directory, which is also what ``mlflow ui`` opens.
+            spool: the folder that keeps what is written while the store is away; None makes that
+                an error.
+            may_be_away: whether the store may be so from the beginning, because somebody else has
+                seen that it is the right one.
 
         Raises:
-            TrackingError: the store does not answer.
+            TrackingAwayError: the store does not answer.
+            TrackingError: it cannot be used.
         """
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a sweep phones nobody
         # Else MLflow prints each run's address, with the password of a server that has one.
@@ -85,21 +81,29 @@ class Tracker:
 
         for name in ("mlflow", "alembic"):  # "Creating initial database tables…", 40 lines
             logging.getLogger(name).setLevel(logging.WARNING)
-        # Tracebacks of what is raised as well, and becomes a line.
+        # It prints a database's errors with their traceback, and raises them too.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         uri = uri or mlflow.get_tracking_uri()
-        if uri.startswith(("http://", "https://")):
-            require_answer(uri)
-        with _tracking_errors(uri), _one_at_a_time(uri):
+        if spool is not None:
+            give_up_soon()
+        with tracking_errors(uri), _one_at_a_time(uri):
             client = MlflowClient(uri)
-            client.search_experiments(max_results=1)
-            if uri.startswith("sqlite:"):
-                write_ahead(uri)
-        return cls(uri, client)
+        try:
+            if uri.startswith(("http://", "https://")):
+                require_answer(uri)
+            with tracking_errors(uri), _one_at_a_time(uri):
+                client.search_experiments(max_results=1)
+                if uri.startswith("sqlite:"):
+                    write_ahead(uri)
+        except TrackingAwayError:
+            if not may_be_away:
+                raise
+        writer = Writer(uri, client)
+        return cls(uri, client, writer, None if spool is None else Outbox(writer, spool))
 
     def open_experiment(self, name: str, tags: Mapping[str, str]) -> str:
         """Find or make an experiment, bring its tags but the note up to date, and return its id."""
-        with _tracking_errors(self.uri), _one_at_a_time(self.uri):
+        with tracking_errors(self.uri), _one_at_a_time(self.uri):
             experiment = self.client.get_experiment_by_name(name)
             if experiment is None:
                 return str(self.client.create_experiment(name, tags=dict(tags)))
@@ -118,21 +122,72 @@ class Tracker:
 
     def set_experiment_tag(self, experiment: str, key: str, value: str) -> None:
         """Set one tag of an experiment."""
-        with _tracking_errors(self.uri):
-            self.client.set_experiment_tag(experiment, key, value)
+        data = {"experiment": experiment, "key": key, "value": value}
+        self.write(Write("experiment tag", "", data))
 
-    def open_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> "TrackedRun":
-        """Make a run, started now, with its tags already there should the process die next."""
-        with _tracking_errors(self.uri):
-            run = self.client.create_run(experiment, run_name=name, tags=dict(tags))
-        return TrackedRun(self, run.info.run_id, run.info.artifact_uri)
+    def open_run(
+        self, experiment: str, name: str, tags: Mapping[str, str], *, at_once: bool = False
+    ) -> "TrackedRun":
+        """Make a run, started now, with its tags already there should the process die next.
+
+        Args:
+            experiment: MLflow's id of it.
+            name: the run's.
+            tags: what it is found by.
+            at_once: whether MLflow must be there, because others need the run's id.
+        """
+        key = new_key()
+        mark = {KEY_TAG: key} if self.outbox else {}  # so that it is found, should it be asked for
+        data = {"experiment": experiment, "name": name, "tags": dict(tags) | mark, "start": _now()}
+        write = Write("run", key, data)
+        if at_once:
+            self.writer.carry_out(write)
+        else:
+            self.write(write)
+        return TrackedRun(self, self.writer.ids.get(key, key))
+
+    def write(self, write: Write) -> None:
+        """Write, or keep it for later where there is an outbox."""
+        if self.outbox:
+            self.outbox.write(write)
+        else:
+            self.writer.carry_out(write)
+
+    def deliver(self, progress: Progress = lambda _done, _total: None) -> Delivered:
+        """Deliver what is kept, by this process or by one that died.
+
+        Args:
+            progress: called with (done, total).
+
+        Raises:
+            TrackingAwayError: the store is still away.
+            TrackingError: it refuses something.
+        """
+        return self.outbox.deliver(progress) if self.outbox else Delivered(0, 0)
+
+    def kept(self) -> list[Kept]:
+        """What is kept for this store, by all processes."""
+        return self.outbox.kept() if self.outbox else []
+
+    def close(self) -> None:
+        """Leave what is kept to whoever comes next."""
+        if self.outbox:
+            self.outbox.close()
+
+    def id_of(self, run: str) -> str:
+        """MLflow's id of a run that a trial names; what is not delivered yet keeps its key.
+
+        Raises:
+            TrackingAwayError: the store does not answer, and only it knows.
+        """
+        return self.writer.find_id(run) or run
 
     def find_runs(self, experiment: str, tags: Mapping[str, str]) -> list["Run"]:
         """All runs of an experiment that carry these tags, oldest first."""
         query = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
         found: list[Run] = []
         token: str | None = None
-        with _tracking_errors(self.uri):
+        with tracking_errors(self.uri):
             while True:
                 page = self.client.search_runs(
                     [experiment],
@@ -148,7 +203,7 @@ class Tracker:
 
     def read_artifact(self, run_id: str, name: str) -> str | None:
         """The text of one file of a run; None if the run has no such file."""
-        with _tracking_errors(self.uri), tempfile.TemporaryDirectory() as folder:
+        with tracking_errors(self.uri), tempfile.TemporaryDirectory() as folder:
             if name not in {each.path for each in self.client.list_artifacts(run_id)}:
                 return None
             return Path(self.client.download_artifacts(run_id, name, folder)).read_text()
@@ -159,7 +214,7 @@ class Tracker:
         from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
         absent = ErrorCode.Name(RESOURCE_DOES_NOT_EXIST)
-        with _tracking_errors(self.uri):
+        with tracking_errors(self.uri):
             try:
                 return bool(self.client.get_run(run_id).info.lifecycle_stage == "active")
             except MlflowException as error:
@@ -174,98 +229,64 @@ class TrackedRun:
 
     Attributes:
         tracker: the store that it is in.
-        id: MLflow's run id.
-        artifact_uri: where its files go; None asks the store when there are some.
+        id: MLflow's run id; the run's key if it was made while MLflow was away.
     """
 
     tracker: Tracker
     id: str
-    artifact_uri: str | None = None
-    _metrics: list[Any] = field(default_factory=list)
+    _metrics: list[tuple[str, float, int, int]] = field(default_factory=list)
     _written: float = field(default_factory=time.monotonic)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Write parameters, None among them as an empty value."""
-        from mlflow.entities import Param
-
-        entries = [
-            Param(key, "" if value is None else str(value)[:PARAM_CHARS])
-            for key, value in params.items()
-        ]
-        with _tracking_errors(self.tracker.uri):
-            self.tracker.client.log_batch(self.id, params=entries)
+        texts = {
+            key: "" if value is None else str(value)[:PARAM_CHARS] for key, value in params.items()
+        }
+        self._write("batch", {"params": texts})
 
     def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Keep one point of each curve; written when the last write is a second ago."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        self._metrics += [Metric(key, float(value), now, step) for key, value in metrics.items()]
+        now = _now()
+        self._metrics += [(key, float(value), now, step) for key, value in metrics.items()]
         if time.monotonic() - self._written >= FLUSH_SECONDS:
             self.flush()
 
     def flush(self, tags: Mapping[str, str] | None = None) -> None:
         """Write what is kept, and with it tags."""
-        from mlflow.entities import RunTag
-
-        entries = [RunTag(key, value) for key, value in (tags or {}).items()]
-        with _tracking_errors(self.tracker.uri):
-            while self._metrics or entries:  # MLflow takes a thousand entries at a time
-                room = 1000 - len(entries)
-                self.tracker.client.log_batch(self.id, metrics=self._metrics[:room], tags=entries)
-                del self._metrics[:room], entries[:]
+        entries = dict(tags or {})
+        while self._metrics or entries:  # MLflow takes a thousand entries at a time
+            room = 1000 - len(entries)
+            self._write("batch", {"metrics": self._metrics[:room], "tags": entries})
+            del self._metrics[:room]
+            entries = {}
         self._written = time.monotonic()
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags in one write."""
-        from mlflow.entities import RunTag
-
-        entries = [RunTag(key, value) for key, value in tags.items()]
-        with _tracking_errors(self.tracker.uri):
-            self.tracker.client.log_batch(self.id, tags=entries)
+        self._write("batch", {"tags": dict(tags)})
 
     def log_folder(self, folder: Path) -> None:
         """Write every file of a folder as an artifact."""
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-        with _tracking_errors(self.tracker.uri):
-            if self.artifact_uri is None:
-                self.artifact_uri = self.tracker.client.get_run(self.id).info.artifact_uri
-            # What the client does, without reading the whole run back to learn where.
-            place = get_artifact_repository(self.artifact_uri, tracking_uri=self.tracker.uri)
-            place.log_artifacts(str(folder))  # type: ignore[no-untyped-call]
+        self._write("files", files=folder)
 
     def end(self, status: str = "FINISHED") -> None:
         """Write what is kept and end the run: ``FINISHED``, ``FAILED`` or ``KILLED``."""
         self.flush()
-        with _tracking_errors(self.tracker.uri):
-            self.tracker.client.set_terminated(self.id, status)
+        self._write("end", {"status": status, "end": _now()})
 
     def reopen(self) -> None:
         """Mark the run as running again: a study that is continued."""
-        with _tracking_errors(self.tracker.uri):
-            self.tracker.client.update_run(self.id, status="RUNNING")
+        self._write("reopen")
+
+    def _write(
+        self, kind: Kind, data: Mapping[str, Any] = MappingProxyType({}), files: Path | None = None
+    ) -> None:
+        self.tracker.write(Write(kind, self.id, dict(data), files))
 
 
-def require_answer(uri: str, variable: str = "MLFLOW_TRACKING_URI") -> None:
-    """Ask a server for its health once, where MLflow would retry for minutes.
-
-    Args:
-        uri: address of the server.
-        variable: where the address comes from.
-
-    Raises:
-        TrackingError: it does not answer.
-    """
-    import requests
-
-    try:
-        requests.get(f"{uri.rstrip('/')}/health", timeout=5).raise_for_status()
-    except requests.RequestException as error:
-        raise TrackingError(
-            f"no MLflow server answers at {without_password(uri)} ({type(error).__name__}); "
-            f"start it with `mlflow server`, or unset {variable} to use ./mlflow.db"
-        ) from None
+def _now() -> int:
+    """Milliseconds since 1970."""
+    return int(time.time() * 1000)
 
 
 def _one_at_a_time(uri: str) -> contextlib.AbstractContextManager[object]:
