@@ -58,7 +58,7 @@ class Case:
 def main() -> int:
     """Measure and publish."""
     options = parser(__doc__)
-    names = ("mlp", "two_conv", "cnn", "resnet", "crnn")
+    names = ("mlp", "two_conv", "cnn", "resnet", "crnn", "tdnn")
     options.add_argument(
         "--architectures", nargs="+", choices=names, default=names, help="which (default: all)"
     )
@@ -95,6 +95,7 @@ def case_of(name: str, *, small: bool) -> Case:
         CRNNConfig,
         MLPConfig,
         ResNetConfig,
+        TDNNConfig,
         TrainingConfig,
         TwoConvConfig,
     )
@@ -111,6 +112,7 @@ def case_of(name: str, *, small: bool) -> Case:
         "cnn": CNNConfig(),
         "resnet": ResNetConfig(),
         "crnn": CRNNConfig(),
+        "tdnn": TDNNConfig(),
     }
     emotion = Regression(name="deam", targets=("valence", "arousal"))
     training = TrainingConfig(epochs=epochs, loss="mse", patience=0)
