@@ -79,7 +79,8 @@ class StandIn(Experiment):
         state = {"weights": torch.zeros(WEIGHTS), "bias": torch.zeros(2)}
         seconds = time.perf_counter() - started
         best = len(history) - 1
-        return Result(history[best], best, len(history), history, state, predictions, seconds)
+        rows = self.split.valid.numpy()
+        return Result(history[best], best, len(history), history, state, predictions, seconds, rows)
 
     def baselines(self, spectrogram: SpectrogramConfig) -> dict[str, dict[str, float]]:
         """There is no audio to measure them on."""
@@ -129,6 +130,7 @@ class _NoAudio:
     """What an `Experiment` reads of a PCM store besides samples."""
 
     clips: pd.DataFrame
+    left_out: tuple[()] = ()
 
 
 class _NoStore:

@@ -125,7 +125,7 @@ def race(folder: Path, experiment: Experiment, seed: int, trials: int, epochs: i
     usual = Plan(
         study="project",
         sampler=defaults.sampler,
-        pruner=defaults.pruner,
+        pruner=defaults.pruner or "median",
         epochs=epochs,
         seed=seed,
     )

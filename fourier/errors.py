@@ -50,6 +50,10 @@ class StudyError(FourierError):
     """A study cannot be opened, continued, or does not hold what was asked for."""
 
 
+class TrialsError(FourierError):
+    """Every trial fails in the same way: something that they share is broken."""
+
+
 class TrackingError(FourierError):
     """MLflow's tracking store cannot be reached or written."""
 

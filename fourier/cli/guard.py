@@ -3,16 +3,22 @@
 import contextlib
 import signal
 import sys
+import time
+import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from fourier.errors import FourierError
+from fourier.errors import FourierError, TrialsError
 from fourier.shown import one_line, without_password
 
 FAILED = 1
 USAGE = 2
+NO_TRIAL = 3
 INTERRUPTED = 130
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+USUAL_FORMAT = warnings.formatwarning
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SAME_WISH_SECONDS = 1.0
+"""Two signals this close are one wish: a service manager tells all of a group, a leader again."""
 
 
 class UsageError(ValueError):
@@ -20,7 +26,7 @@ class UsageError(ValueError):
 
 
 class Interruption:
-    """Ctrl-C and SIGTERM, at once or at the next good moment.
+    """Ctrl-C, SIGTERM and a closed terminal, at once or at the next good moment.
 
     An exception that a signal raises is lost when it strikes while Python collects garbage
     ("Exception ignored in …"), and a network's training makes much of that. So while trials run
@@ -30,11 +36,15 @@ class Interruption:
     def __init__(self) -> None:
         self.requested = False
         self._waits = False
+        self._since = 0.0
 
     def __call__(self, _signal: int, _frame: FrameType | None) -> None:
         """Be a signal handler."""
-        again, self.requested = self.requested, True
-        if again or not self._waits:
+        first, self.requested = not self.requested, True
+        now = time.monotonic()
+        if first:
+            self._since = now
+        if not self._waits or now - self._since > SAME_WISH_SECONDS:
             raise KeyboardInterrupt
 
     @classmethod
@@ -61,18 +71,21 @@ class Interruption:
 def guarded(command: Callable[[Interruption], int], hint: str = "") -> int:
     """Run a command; a broken world is one line on stderr, an interruption another.
 
-    SIGTERM is treated as Ctrl-C, so that a trial is ended cleanly either way.
+    SIGTERM and SIGHUP are treated as Ctrl-C, so that a trial is ended cleanly in any case; what
+    is ignored, as ``nohup`` has SIGHUP, stays ignored.
 
     Args:
         command: returns an exit code; is given what tells it of an interruption.
         hint: what to say after an interruption.
 
     Returns:
-        The command's exit code; 1 after a `FourierError`; 2 after a `UsageError`; 130 after an
-        interruption.
+        The command's exit code; 1 after a `FourierError`, but 3 after a `TrialsError`; 2 after a
+        `UsageError`; 130 after an interruption.
     """
     interruption = Interruption()
-    before = {number: signal.signal(number, interruption) for number in SIGNALS}
+    heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, interruption) for number in heard}
+    usual, warnings.formatwarning = warnings.formatwarning, _format_warning
     try:
         return command(interruption)
     except UsageError as error:
@@ -80,13 +93,27 @@ def guarded(command: Callable[[Interruption], int], hint: str = "") -> int:
         return USAGE
     except FourierError as error:
         print(f"error: {one_line(without_password(str(error)))}", file=sys.stderr)
-        return FAILED
+        return NO_TRIAL if isinstance(error, TrialsError) else FAILED
     except KeyboardInterrupt:
         print(f"\nstopped. {hint}".rstrip(), file=sys.stderr)
         return INTERRUPTED
     finally:
+        warnings.formatwarning = usual
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _format_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """This project's own warnings are for whoever typed the command: one line without a place."""
+    if category.__module__.startswith("fourier."):
+        return f"warning: {one_line(without_password(str(message)))}\n"
+    return USUAL_FORMAT(message, category, filename, lineno, line)
 
 
 @contextlib.contextmanager

@@ -80,6 +80,10 @@ class SweepOptions:
     timeout: Annotated[float | None, unset("SECONDS")] = None
     """Seconds after which no new trial begins. By default there is no such limit."""
 
+    trial_timeout: Annotated[float | None, unset("SECONDS")] = None
+    """Seconds after which a trial fails, its spectrograms included; one that hangs is ended with
+    its process, and another goes on. By default there is no such limit."""
+
     seed: Annotated[int, arg(metavar="N")] = 0
     """Seed of the whole study: with one worker, the same seed gives the same trials."""
 
@@ -113,10 +117,12 @@ class SweepOptions:
     """Show the plan and train one trial for one epoch; leave nothing behind."""
 
     def __post_init__(self) -> None:
-        for name in ("trials", "workers", "epochs", "timeout"):
+        for name in ("trials", "workers", "epochs", "timeout", "trial_timeout"):
             value = getattr(self, name)
             if value is not None and not value > 0:
-                raise UsageError(f"--{name} must be greater than 0, but got {value}")
+                raise UsageError(
+                    f"--{name.replace('_', '-')} must be greater than 0, but got {value}"
+                )
         if self.epochs is not None and self.epochs > MAX_EPOCHS:
             raise UsageError(f"--epochs must be at most {MAX_EPOCHS}, but got {self.epochs}")
         if self.folds is not None and self.folds < 2:

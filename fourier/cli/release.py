@@ -162,7 +162,7 @@ def reproduce(
     cache: Annotated[Path | None, unset("DIR")] = None,
     jobs: Annotated[int, tyro.conf.arg(metavar="N")] = -1,
 ) -> int:
-    """Train a run's config.json again and compare; exit code 1 if a metric differs.
+    """Train a run's config.json again and compare; exit code 1 if a metric or a file differs.
 
     Args:
         run: id of a trial's or a promotion's run, as the UI shows it.
@@ -191,7 +191,7 @@ def reproduce(
         screen.begin(1, 1)
         reproduction = train_again(stored, experiment, screen)
     print_reproduction(screen.console, stored, reproduction)
-    return FAILED if reproduction.different else 0
+    return FAILED if reproduction.different or stored.damaged else 0
 
 
 def _plan(task: str | None, options: PromoteOptions, screen: "PromotionScreen") -> "Plan":

@@ -128,7 +128,7 @@ class Reproduction:
         self, name: str, tags: Mapping[str, str], experiment: "Experiment", config: "TrialConfig"
     ) -> "Result":
         """Train one configuration, as one child run with its parameters and curves."""
-        from fourier.search.trial import best_points, curve_points
+        from fourier.search.points import best_points, curve_points
 
         training = config.training
         tags = {"fourier.protocol": experiment.protocol, "fourier.seed": str(training.seed), **tags}

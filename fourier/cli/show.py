@@ -2,7 +2,9 @@
 
 import io
 import operator
+import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
@@ -26,6 +28,9 @@ from fourier.shown import one_line
 
 if TYPE_CHECKING:
     from fourier.training import Task
+
+
+SILENCE_SECONDS = 30.0
 
 
 def make_console() -> Console:
@@ -97,6 +102,7 @@ class Screen(Watcher):
             disable=not console.is_terminal,
         )
         self.trials = TaskID(0)
+        self._said = time.monotonic()
 
     def __enter__(self) -> Self:
         self.progress.start()
@@ -111,8 +117,16 @@ class Screen(Watcher):
 
         def update(done: int, total: int) -> None:
             self.progress.update(task, completed=done, total=total, visible=done < total)
+            if done < total:
+                self.waits(f"{name}: {done} of {total}")
 
         return update
+
+    def waits(self, news: str) -> None:
+        """Say in a log, where no bar moves, how far things are, after half a minute of silence."""
+        if not self.console.is_terminal and time.monotonic() - self._said >= SILENCE_SECONDS:
+            self._said = time.monotonic()
+            self.console.print(f"  … {plain(news)}", soft_wrap=True)
 
     def begin_trials(self, done: int, total: int, best: float | None, task: "Task") -> None:
         """Show the bar of the trials."""
@@ -130,6 +144,7 @@ class Screen(Watcher):
         value = f"{self.objective} {metrics[self.objective]:.3f}"
         note = f"{self.unit} {slot}: epoch {epoch + 1}/{epochs}, {value}{best}"
         self.progress.update(self.trials, note=note)
+        self.waits(note)
 
     def trial_begins(self, slot: int, config: TrialConfig) -> None:
         """Notice an interruption that came between two trials."""
@@ -138,6 +153,7 @@ class Screen(Watcher):
 
     def trial_ends(self, outcome: Outcome) -> None:
         """Leave one line for a trial that ended."""
+        self._said = time.monotonic()
         self.progress.update(self.trials, advance=1)
         if outcome.config is None or outcome.value is None:
             self.console.print(
@@ -162,17 +178,23 @@ class Screen(Watcher):
 
 
 class Worker(Watcher):
-    """Shows nothing; only notices an interruption."""
+    """Shows nothing; only notices an interruption, or that its leader is gone."""
 
-    def __init__(self, interruption: Interruption) -> None:
+    def __init__(self, interruption: Interruption, leader: int) -> None:
         self.interruption = interruption
+        self._leader = leader
 
     def trial_begins(self, slot: int, config: TrialConfig) -> None:
         """Notice an interruption that came between two trials."""
         del slot, config
-        self.interruption.check()
+        self._check()
 
     def epoch_ends(self, slot: int, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
         """Notice an interruption."""
         del slot, epoch, epochs, metrics
+        self._check()
+
+    def _check(self) -> None:
         self.interruption.check()
+        if os.getppid() != self._leader:
+            raise KeyboardInterrupt

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from fourier.cli.guard import Interruption, guarded, usage_errors
+from fourier.cli.guard import INTERRUPTED, Interruption, guarded, usage_errors
 from fourier.cli.options import SweepOptions, named_storage, parse_sweep, words_of_a_worker
 from fourier.cli.sync import print_kept
 
 if TYPE_CHECKING:
     from fourier.cli.show import Screen, Worker
     from fourier.corpora import Corpus
+    from fourier.search.failures import Failures
     from fourier.search.sweep import Space, Sweep
     from fourier.search.watch import Watcher
     from fourier.training.experiment import Experiment
@@ -38,7 +39,8 @@ def sweep_command(task: str, make_space: "Callable[[], Space]", description: str
         description: what ``--help`` says first.
 
     Returns:
-        The exit code: 0, 1 when the world is broken, 130 when interrupted.
+        The exit code: 0, 1 when the world is broken, 3 when every trial fails in the same way, 130
+        when interrupted.
     """
     options = parse_sweep(description, None)
     return guarded(lambda interruption: _sweep(task, make_space(), options, interruption), AGAIN)
@@ -70,13 +72,16 @@ def sweep(options: Annotated[SweepOptions, tyro.conf.arg(name="")]) -> int:
 def _sweep(task: str, space: "Space", options: SweepOptions, interruption: Interruption) -> int:
     from fourier.cli.show import Screen, Worker, make_console
     from fourier.cli.summary import print_summary
-    from fourier.search.workers import is_worker
+    from fourier.search.workers import is_worker, leader
 
     # cuBLAS repeats its bits only with a workspace of fixed size, set before CUDA starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     with _cache_folder(options) as cache:
         if is_worker():
-            return _work(task, space, options, cache, Worker(interruption))
+            try:
+                return _work(task, space, options, cache, Worker(interruption, leader()))
+            except KeyboardInterrupt:
+                return INTERRUPTED  # the leader has words for it
         with Screen(make_console(), interruption) as screen:
             if options.dry_run:
                 return _dry_run(task, space, options, cache, screen)
@@ -91,6 +96,7 @@ def _lead(
 ) -> "Sweep":
     """Show the plan, run the trials or the workers that do, and sum up in the study's run."""
     from fourier.cli.summary import print_plan
+    from fourier.search.failures import Failures, require_a_result
     from fourier.search.sweep import best_trials
 
     experiment = open_experiment(task, options, cache, screen)
@@ -104,33 +110,42 @@ def _lead(
         experiment.task,
     )
     try:
-        _run_trials(sweep, options, screen)
+        with screen.interruption.waiting():
+            _run_trials(sweep, options, screen, Failures())
     finally:
         sweep.finish()
+    require_a_result([sweep.outcome_of(trial) for trial in sweep.shared.finished])
     return sweep
 
 
-def _run_trials(sweep: "Sweep", options: SweepOptions, screen: "Screen") -> None:
+def _run_trials(
+    sweep: "Sweep", options: SweepOptions, screen: "Screen", failures: "Failures"
+) -> None:
+    """In this process; in others where there are to be several, or where one may hang."""
     from fourier.search.workers import run_workers
 
-    if options.workers == 1:
-        with screen.interruption.waiting():
-            sweep.run(options.trials, options.timeout)
+    if options.workers == 1 and options.trial_timeout is None:
+        sweep.run(options.trials, options.timeout, failures=failures)
         return
     seen = {trial.number for trial in sweep.shared.finished}
 
     def look() -> None:
-        for trial in sweep.shared.finished:
-            if trial.number not in seen:
-                seen.add(trial.number)
-                screen.trial_ends(sweep.outcome_of(trial))
+        screen.interruption.check()
+        new = [trial for trial in sweep.shared.finished if trial.number not in seen]
+        for trial in new:
+            seen.add(trial.number)
+            outcome = sweep.outcome_of(trial)
+            screen.trial_ends(outcome)
+            failures.note(outcome)
+        running = len(sweep.shared.trials) - len(seen)
+        screen.waits(f"{len(seen)} of {options.trials} trials done, {running} running")
 
     # `python -m fourier` has its file as first word, which would not find its package by itself.
     module = Path(sys.argv[0]).name == "__main__.py"
     given = ["-m", "fourier", *sys.argv[1:]] if module else sys.argv
     words, variables = words_of_a_worker(given, named_storage(options.storage))
     run_workers(
-        sweep.shared, options.trials, options.workers, words, look, options.timeout, variables
+        sweep.record, options.trials, options.workers, words, look, options.timeout, variables
     )
     look()
 
@@ -140,7 +155,7 @@ def _work(task: str, space: "Space", options: SweepOptions, cache: Path, watcher
     experiment = open_experiment(task, options, cache, watcher)
     sweep = open_sweep(experiment, space, options, watcher)
     with watcher.interruption.waiting():
-        sweep.run(options.trials, options.timeout)
+        sweep.run(options.trials, options.timeout, options.trial_timeout)
     return 0
 
 

@@ -36,6 +36,7 @@ class PromotionScreen(Screen, Audience):
         self.interruption.check()
         note = f"trial {slot}: epoch {epoch + 1}/{epochs}, {metrics['objective']:.3f}"
         self.progress.update(self.trials, note=note)
+        self.waits(note)
 
     def attempt_ends(self, candidate: Candidate, index: int, attempt: Attempt) -> None:
         """Leave one line for a training that ended."""
@@ -163,6 +164,8 @@ def print_reproduction(console: Console, stored: "StoredRun", reproduction: "Rep
         for name in sorted(reproduction.stored.keys() | reproduction.again.keys())
     ]
     console.print(table_of(f"Run {stored.id}", ["metric", "stored", "now", ""], rows))
+    for name, reason in stored.damaged.items():
+        console.print(f"[red]Damaged[/red]: its file {name} ({reason}).", soft_wrap=True)
     if not different:
         console.print("\n[green]Reproduced[/green]: every metric is the same.")
         return

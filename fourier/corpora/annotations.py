@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fourier.corpora.table import Table, open_table
+from fourier.corpora.table import Table, open_table, read_number, short
 from fourier.errors import CorpusError
 
 FIRST_SECOND = 15.0
@@ -32,7 +32,6 @@ MOST_SAMPLES = 25_000_000
 
 _SAMPLE = re.compile(r"sample_([1-9][0-9]{4,8})ms")
 _ID = re.compile(r"0*([0-9]{1,15})(\.0*)?")  # spreadsheets make 17.0 of 17
-_NUMBER = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?|[-+]?(nan|inf|infinity)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ def _sample_times(table: Table) -> list[int]:
 def _add_song(path: Path, line: int, cell: str, songs: dict[str, None]) -> None:
     match = _ID.fullmatch(cell)
     if not match:
-        raise CorpusError(f"{path}, row {line}: `song_id` {_short(cell)} is not an id; mend it")
+        raise CorpusError(f"{path}, row {line}: `song_id` {short(cell)} is not an id; mend it")
     song = str(int(match[1]))
     if song in songs:
         raise CorpusError(f"{path}, row {line}: song {song} is there twice; remove one")
@@ -152,20 +151,12 @@ def _add_song(path: Path, line: int, cell: str, songs: dict[str, None]) -> None:
 def _number(path: Path, line: int, time: int, cell: str) -> float:
     if cell in NOTHING:
         return math.nan
-    try:
-        number = float(cell) if _NUMBER.fullmatch(cell) else None  # float takes 1_0 for 10
-    except ValueError:
-        number = None
+    number = read_number(cell)
     if number is None or abs(number) > 1:
         fault = "is not a number" if number is None else "lies outside [-1, 1]"
-        shown = _short(cell) if number is None else cell
+        shown = short(cell) if number is None else cell
         raise CorpusError(f"{path}, row {line}, `sample_{time}ms`: {shown} {fault}; mend it")
     return number
-
-
-def _short(cell: str) -> str:
-    """A cell as it may stand in a message: on one line, and not a novel."""
-    return repr(cell if len(cell) <= 40 else f"{cell[:40]}…")
 
 
 def _by_clip(samples: Samples, songs: list[str], per_clip: int) -> np.ndarray:

@@ -120,7 +120,7 @@ def _is_id(stem: str) -> bool:
 
 
 def _tracks(root: Path, songs: list[str], audio: dict[str, Path]) -> pd.DataFrame:
-    artists = _artists(root)
+    artists = _artists(root, set(songs))
     return pd.DataFrame(
         {
             "path": [audio[song].relative_to(root).as_posix() for song in songs],
@@ -130,11 +130,12 @@ def _tracks(root: Path, songs: list[str], audio: dict[str, Path]) -> pd.DataFram
     )
 
 
-def _artists(root: Path) -> dict[str, str]:
-    """Artists by song id; cells carry stray tabs and quotes."""
+def _artists(root: Path, songs: set[str]) -> dict[str, str]:
+    """Artists of these songs by id; cells carry stray tabs and quotes."""
     for path in find_files(root, _named("songs_info.csv"))[:1]:
         with open_table(path) as table:
             song, artist = table.position("song_id"), table.position("Artist")
-            known = {cells[song]: cells[artist].strip('"\t ') for _, cells in table.rows}
+            rows = (cells for _, cells in table.rows if cells[song] in songs)
+            known = {cells[song]: cells[artist].strip('"\t ') for cells in rows}
         return {song: artist for song, artist in known.items() if artist}
     return {}

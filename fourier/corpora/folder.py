@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -23,7 +24,7 @@ import pandas as pd
 from fourier.corpora.corpus import Corpus, left_out_frame
 from fourier.corpora.layout import find_files
 from fourier.corpora.stretches import Stretch, cut_stretches
-from fourier.corpora.table import Table, open_table
+from fourier.corpora.table import Table, open_table, read_number, short
 from fourier.errors import CorpusError
 
 AUDIO, LABELS = "audio", "labels.csv"
@@ -41,6 +42,9 @@ TAKEN = re.compile(r"deam|gtzan|.*-demo")
 """Names of other corpora: their models and studies must not be taken for this one's."""
 
 LEAST_CLIP_SECONDS, MOST_CLIP_SECONDS = 0.5, 60.0
+MOST_ROWS = 1_000_000
+"""More is a mistake, or somebody's attack."""
+
 MISSING_SECONDS = 0.01
 """What encoders and resamplers may take from a file's end."""
 
@@ -184,7 +188,9 @@ def _files(
     there = {path.relative_to(audio).as_posix() for path in find_files(audio, Path.is_file)}
     files: dict[str, _File] = {}
     left_out: list[tuple[str, str]] = []
-    for line, cells in table.rows:
+    for number, (line, cells) in enumerate(table.rows):
+        if number == MOST_ROWS:
+            raise CorpusError(f"{table.path} has more than {MOST_ROWS:,} rows; make it shorter")
         row = {name: cells[place] for name, place in table.columns.items()}
         file = _file_of(row, table.path, line, dimensions)
         name = PurePosixPath(row["file"]).as_posix()
@@ -199,6 +205,8 @@ def _files(
             f"no row of {table.path} names a file in {audio}; `file` is a path below that folder, "
             "such as song.mp3"
         )
+    for name, file in files.items():
+        _require_apart(table.path, name, file.stretches)
     silent = sorted(there - files.keys())
     left_out += [(f"{AUDIO}/{name}", f"it has no row in {LABELS}") for name in silent]
     return dict(sorted(files.items())), left_out
@@ -209,7 +217,7 @@ def _file_of(row: dict[str, str], path: Path, line: int, dimensions: tuple[str, 
         raise _wrong(path, line, "it has no `file`")
     split = row.get("split", "").lower()
     if split not in PARTS:
-        raise _wrong(path, line, f"`split` must be train, valid, test or empty, not {split!r}")
+        raise _wrong(path, line, f"`split` must be train, valid, test or empty, not {short(split)}")
     if not dimensions and not row["label"]:
         raise _wrong(path, line, "it has no `label`")
     values = tuple(_number(row, name, path, line, -1.0, 1.0) for name in dimensions)
@@ -225,10 +233,9 @@ def _file_of(row: dict[str, str], path: Path, line: int, dimensions: tuple[str, 
 def _number(
     row: dict[str, str], name: str, path: Path, line: int, low: float, high: float
 ) -> float:
-    try:
-        value = float(row[name])
-    except ValueError:
-        raise _wrong(path, line, f"`{name}` must be a number, but is {row[name]!r}") from None
+    value = read_number(row[name])
+    if value is None:
+        raise _wrong(path, line, f"`{name}` must be a number, but is {short(row[name])}")
     if not low <= value <= high:
         raise _wrong(path, line, f"`{name}` must be from {low:g} to {high:g}, but is {value:g}")
     return value
@@ -243,12 +250,17 @@ def _join(file: _File, other: _File, table: Table, name: str) -> None:
         if getattr(file, column) != getattr(other, column):
             text = f"{name} has another `{column}` than in row {file.line}"
             raise _wrong(table.path, other.line, text)
-    for stretch in file.stretches:
-        new = other.stretches[0]
-        if stretch.start < new.end and new.start < stretch.end:
-            text = f"it says of {name} what row {stretch.line} says, from {new.start:g} s on"
-            raise _wrong(table.path, new.line, text)
     file.stretches += other.stretches
+
+
+def _require_apart(path: Path, name: str, stretches: list[Stretch]) -> None:
+    """Raise CorpusError if two rows speak of the same time of a file."""
+    ordered = sorted(stretches, key=lambda stretch: stretch.start)
+    for before, after in pairwise(ordered):
+        if after.start < before.end:
+            first, second = sorted((before, after), key=lambda stretch: stretch.line)
+            text = f"it says of {name} what row {first.line} says, from {second.start:g} s on"
+            raise _wrong(path, second.line, text)
 
 
 def _wrong(path: Path, line: int, what: str) -> CorpusError:

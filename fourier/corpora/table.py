@@ -6,6 +6,7 @@ of any length takes the memory of one row. Not here: what columns mean.
 """
 
 import csv
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from fourier.errors import CorpusError
 
 MOST_ROW_CHARS = 1 << 20
 """The longest header of DEAM has 21 thousand."""
+
+_NUMBER = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?|[-+]?(nan|inf|infinity)", re.IGNORECASE)
 
 Row = tuple[int, list[str]]
 
@@ -63,6 +66,19 @@ def open_table(path: Path) -> Iterator[Table]:
             yield Table(path, columns, _rows(path, len(header), records))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{path} cannot be read as a table: {error}; unpack it again") from None
+
+
+def read_number(cell: str) -> float | None:
+    """A cell's number; None where it is none, also where `float` would make one of it (``1_0``)."""
+    try:
+        return float(cell) if _NUMBER.fullmatch(cell) else None
+    except ValueError:
+        return None
+
+
+def short(cell: str) -> str:
+    """A cell as it may stand in a message: on one line, and not a novel."""
+    return repr(cell if len(cell) <= 40 else f"{cell[:40]}…")
 
 
 def _records(file: IO[str]) -> Iterator[Row]:

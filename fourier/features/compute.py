@@ -5,22 +5,18 @@ other at every step, and on a busy machine for long. A GPU takes as many clips a
 a part of its memory. Not here: what is kept, and where (`fourier.features.store`).
 """
 
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from fourier.features.clips import FULL_SCALE
+from fourier.features.entries import Put
 from fourier.features.pcm import PcmStore
-from fourier.features.spectrogram import FRAMES_AT_ONCE, Spectrogram
+from fourier.features.spectrogram import Spectrogram
 
-Features = npt.NDArray[np.float16]
-
-AHEAD = 4  # batches that each thread may be ahead of whoever takes them
+CLIPS_AT_ONCE = 8
 # The GNU C library hands free memory back to the system and gets it anew page by page, which can
 # take longer than the transforms; after a block of this size was freed, it keeps smaller ones.
 KEPT_BYTES = 31 * 2**20
@@ -30,39 +26,36 @@ ARRAYS_AT_ONCE = 4  # frames, spectra and powers, in numbers for each sample of 
 READERS = 8
 
 
-def features_on_processor(pcm: PcmStore, spectrogram: Spectrogram) -> Iterator[Features]:
+def compute_on_processor(pcm: PcmStore, spectrogram: Spectrogram, put: Put) -> None:
     """Compute with as many threads as torch has; how many does not change a bit.
 
     Args:
         pcm: the clips.
         spectrogram: on the CPU, in the type to compute in.
-
-    Yields:
-        [some clips, bands, frames], in the order of the clips.
+        put: takes the features, in any order, in the thread that has computed them.
 
     Raises:
         CacheError: a clip is not what was written.
     """
+    from fourier.features.kernels import BandPower
+
     torch.empty(KEPT_BYTES, dtype=torch.uint8)
     threads, clips = torch.get_num_threads(), len(pcm.clips)
-    batch = max(1, FRAMES_AT_ONCE // spectrogram.frames(pcm.samples))
+    band_power = BandPower(spectrogram)
 
-    def compute(start: int) -> Features:
-        with torch.no_grad():
-            frames = spectrogram.cut(_waveform(_read(pcm, start, batch), spectrogram))
-            picture = spectrogram.picture(spectrogram.band_power_in_blocks(frames))
-            return np.asarray(picture.half().numpy())
+    def compute(start: int) -> None:
+        rows = pcm.read(start, min(start + CLIPS_AT_ONCE, clips))
+        with torch.no_grad():  # clip by clip, so that what is worked on stays in the cache
+            for number, row in enumerate(rows, start):
+                power = torch.from_numpy(band_power(row))[None]
+                put(number, np.asarray(spectrogram.picture(power).half().numpy()))
 
     try:
         with ThreadPoolExecutor(threads, "features", torch.set_num_threads, (1,)) as pool:
+            tasks = [pool.submit(compute, start) for start in range(0, clips, CLIPS_AT_ONCE)]
             try:
-                pending: deque[Future[Features]] = deque()
-                for start in range(0, clips, batch):
-                    pending.append(pool.submit(compute, start))
-                    if len(pending) > AHEAD * threads:
-                        yield pending.popleft().result()
-                while pending:
-                    yield pending.popleft().result()
+                for task in tasks:
+                    task.result()
             finally:
                 pool.shutdown(cancel_futures=True)
     finally:

@@ -9,7 +9,7 @@ import math
 import os
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -29,48 +29,61 @@ from fourier.features.cache import (
     write_manifest,
     written_whole,
 )
+from fourier.features.clips import write_at
 
-# Raise it when the same settings give other features.
-FORMAT = 2
-BLOCK_BYTES = 1 << 24
+# Raise it when the same settings give other features, or are written otherwise.
+FORMAT = 3
+BYTES_AT_ONCE = 1 << 24
 READERS = 4
 
 Shape = tuple[int, int, int]
 Features = npt.NDArray[np.float16]
+Put = Callable[[int, Features], None]
+"""Called with the number of a clip and features from there on, [some clips, bands, frames]."""
 
 
 def write_entry(
-    path: Path, shape: Shape, parts: Iterable[Features], config: SpectrogramConfig
+    path: Path, shape: Shape, fill: Callable[[Put], None], config: SpectrogramConfig
 ) -> None:
     """Write features as they come, whole or not at all.
 
     Args:
         path: the .npy.
-        shape: [clips, bands, frames] of all parts together.
-        parts: [some clips, bands, frames] each.
+        shape: [clips, bands, frames].
+        fill: puts every clip once, in any order and from any thread.
         config: is written into the manifest, for people.
 
     Raises:
         OSError: the disk is full, or writing is not permitted.
     """
-    header = io.BytesIO()
-    description = {"descr": "<f2", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(header, description)
+    header, checksums = _header(shape), [0] * shape[0]
+    row = 2 * math.prod(shape[1:])
     with written_whole(path) as file:
-        writer = _BlockWriter(file)
-        writer.write(header.getvalue())
-        for part in parts:
-            writer.write(np.ascontiguousarray(part, dtype="<f2").data.cast("B"))
+        file.write(header)
         file.flush()
-        checksums = writer.finish()
+
+        def put(start: int, features: Features) -> None:
+            for number, clip in enumerate(np.ascontiguousarray(features, dtype="<f2"), start):
+                checksums[number] = zlib.crc32(clip.data)
+                write_at(file.fileno(), clip.data, len(header) + row * number)
+
+        fill(put)
     fields = {
         "format": FORMAT,
         "shape": list(shape),
-        "size": writer.size,
+        "size": len(header) + row * shape[0],
         "checksums": checksums,
         "config": config.to_dict(),
     }
     write_manifest(manifest_path(path), fields)
+
+
+def _header(shape: Shape) -> bytes:
+    """What an .npy of this shape begins with."""
+    header = io.BytesIO()
+    description = {"descr": "<f2", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, description)
+    return header.getvalue()
 
 
 def load_entry(path: Path, shape: Shape, device: torch.device) -> Tensor | None:
@@ -101,13 +114,15 @@ def load_entry(path: Path, shape: Shape, device: torch.device) -> Tensor | None:
         size = os.fstat(file.fileno()).st_size
         if size != fields["size"]:
             raise DamagedEntryError(f"it has {size} bytes instead of {fields['size']}")
-        offset = size - 2 * math.prod(shape)
+        header = _header(shape)
+        if os.pread(file.fileno(), len(header), 0) != header:
+            raise DamagedEntryError("its header is not what was written")
         loaded = None
         if device.type != "cpu":
             loaded = torch.empty(shape, dtype=torch.float16, device=device)
-        reader = _BlockReader(file, offset, loaded)
-        list(pool.map(reader.read, range(len(fields["checksums"])), fields["checksums"]))
-        return _mapped(file, offset, shape) if loaded is None else loaded
+        reader = _ClipReader(file, len(header), shape, fields["checksums"], loaded)
+        list(pool.map(reader.read, range(0, shape[0], reader.at_once)))
+        return _mapped(file, len(header), shape) if loaded is None else loaded
 
 
 def map_entry(path: Path, shape: Shape) -> Tensor:
@@ -169,45 +184,34 @@ def _entries(folder: Path, newest: Path) -> Iterator[tuple[float, int, Path]]:
             yield used, status.st_size, path
 
 
-class _BlockWriter:
-    """Writes bytes and takes a CRC-32 of each block of the file."""
+class _ClipReader:
+    """Reads some clips of a file, checks them and puts their numbers in place.
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self.size = 0
-        self._file = file
-        self._checksums: list[int] = [0]
+    Attributes:
+        at_once: how many clips `read` reads.
+    """
 
-    def write(self, data: bytes | memoryview) -> None:
-        self._file.write(data)
+    def __init__(
+        self,
+        file: IO[bytes],
+        offset: int,
+        shape: Shape,
+        checksums: Sequence[int],
+        target: Tensor | None,
+    ) -> None:
+        self._file, self._offset, self._checksums = file, offset, checksums
+        self._row = 2 * math.prod(shape[1:])
+        self._shape, self._target = shape[1:], target
+        self.at_once = max(1, BYTES_AT_ONCE // max(1, self._row))
+
+    def read(self, start: int) -> None:
+        checksums = self._checksums[start : start + self.at_once]
+        place = self._offset + self._row * start
+        data = bytearray(os.pread(self._file.fileno(), self._row * len(checksums), place))
         view = memoryview(data)
-        while view:
-            room = BLOCK_BYTES * len(self._checksums) - self.size
-            if not room:
-                self._checksums.append(0)
-                continue
-            self._checksums[-1] = zlib.crc32(view[:room], self._checksums[-1])
-            self.size += len(view[:room])
-            view = view[room:]
-
-    def finish(self) -> list[int]:
-        return self._checksums
-
-
-class _BlockReader:
-    """Reads single blocks of a file, checks them and puts their numbers in place."""
-
-    def __init__(self, file: IO[bytes], offset: int, target: Tensor | None) -> None:
-        self._file = file
-        self._offset = offset
-        self._flat = None if target is None else target.view(-1)
-
-    def read(self, block: int, checksum: int) -> None:
-        start = block * BLOCK_BYTES
-        data = os.pread(self._file.fileno(), BLOCK_BYTES, start)
-        if zlib.crc32(data) != checksum:
-            raise DamagedEntryError(f"its block {block} is not what was written")
-        if self._flat is not None:
-            skip = max(0, self._offset - start)
-            numbers = torch.frombuffer(bytearray(data[skip:]), dtype=torch.float16)
-            first = (start + skip - self._offset) // 2
-            self._flat[first : first + len(numbers)].copy_(numbers)
+        for number, checksum in enumerate(checksums):
+            if zlib.crc32(view[self._row * number : self._row * (number + 1)]) != checksum:
+                raise DamagedEntryError(f"its clip {start + number} is not what was written")
+        if self._target is not None:
+            numbers = torch.frombuffer(data, dtype=torch.float16).view(-1, *self._shape)
+            self._target[start : start + len(checksums)].copy_(numbers)

@@ -53,6 +53,7 @@ class Spectrogram(nn.Module):
         sample_rate: of the waveforms, Hz.
         reference_power: what 0 dB means for ``full_scale``: the power of a full-scale sine on an
             FFT bin in the most sensitive band, ``(sum(window) / 2)**2 * max(filters)``.
+        bins: the first FFT bin that any band hears, and the first after the last.
         empty_bands: bands too narrow to hold an FFT bin; they stay on the floor.
     """
 
@@ -74,12 +75,12 @@ class Spectrogram(nn.Module):
         self.config = config
         self.sample_rate = sample_rate
         self.empty_bands = int((~filters.any(axis=1)).sum())
-        self._first_bin, self._end_bin = int(heard[0]), int(heard[-1]) + 1
-        self._groups = _groups(filters[:, self._first_bin : self._end_bin])
+        self.bins = int(heard[0]), int(heard[-1]) + 1
+        self._groups = _groups(filters[:, slice(*self.bins)])
         # A copy: torch gives a view of a longer window, of which an export would warn.
         window = torch.hann_window(config.n_fft, dtype=torch.float64).clone()
         self.reference_power = float((window.sum() / 2) ** 2 * filters.max())
-        kept = np.ascontiguousarray(filters[:, self._first_bin : self._end_bin].T)
+        kept = np.ascontiguousarray(filters[:, slice(*self.bins)].T)
         cosines = None if config.n_mfcc is None else _dct_matrix(config.n_mels, config.n_mfcc)
         # Not in the state: they follow from the settings, and an export holds them all the same.
         self.register_buffer("window", window, persistent=False)
@@ -123,7 +124,7 @@ class Spectrogram(nn.Module):
         """
         spectrum = torch.fft.rfft(frames.to(self.window.dtype) * self.window)
         parts = torch.view_as_real(spectrum).flatten(-2)  # one after the other: a third faster
-        squares = parts[..., 2 * self._first_bin : 2 * self._end_bin].square()
+        squares = parts[..., 2 * self.bins[0] : 2 * self.bins[1]].square()
         power = squares[..., ::2] + squares[..., 1::2]
         bands = [power[..., hears] @ self.filters[hears, group] for group, hears in self._groups]
         return torch.cat(bands, dim=-1).float().transpose(-1, -2)

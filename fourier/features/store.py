@@ -14,8 +14,9 @@ hears; an MFCC's first coefficient, up to about 1,000, to 0.25.
 import math
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,11 @@ from fourier.config import SpectrogramConfig
 from fourier.features.cache import CacheWarning, DamagedEntryError, cache_errors, locked
 from fourier.features.compute import (
     audio_on_device,
+    compute_on_processor,
     features_on_device,
-    features_on_processor,
 )
 from fourier.features.entries import (
-    Features,
+    Put,
     Shape,
     evict_entries,
     load_entry,
@@ -135,6 +136,18 @@ class FeatureStore:
             with cache_errors(self._cache):
                 writing.result()
 
+    def release(self) -> None:
+        """Let go of everything in memory; it is found on the disk again.
+
+        Raises:
+            CacheError: something was not there yet, and could not be written.
+        """
+        self.settle()
+        self._kept.clear()
+        if self._audio is not None:
+            self._device_budget += self._audio.nbytes
+            self._audio = None
+
     def _find_or_compute(self, config: SpectrogramConfig, path: Path) -> Tensor:
         spectrogram = Spectrogram(config, self.pcm.sample_rate)
         shape = (len(self.pcm.clips), config.bands, spectrogram.frames(self.pcm.samples))
@@ -174,11 +187,12 @@ class FeatureStore:
                 config = spectrogram.config
                 if self._resident:
                     features = features_on_device(self.pcm, self._all_audio(), spectrogram)
-                    copies = _copied_to_host(features)
+                    copy = _copier_to_host(features)
                     found.set_result(features)
-                    write_entry(path, shape, copies, config)
+                    write_entry(path, shape, copy, config)
                 else:
-                    write_entry(path, shape, features_on_processor(self.pcm, spectrogram), config)
+                    compute = partial(compute_on_processor, self.pcm, spectrogram)
+                    write_entry(path, shape, compute, config)
                     features = map_entry(path, shape)
         if not found.done():
             found.set_result(features)
@@ -208,19 +222,20 @@ def _load_or_warn(path: Path, shape: Shape, device: torch.device) -> Tensor | No
         return None
 
 
-def _copied_to_host(features: Tensor) -> Iterator[Features]:
-    """Features in blocks, on a stream of its own, so that training goes on meanwhile."""
+def _copier_to_host(features: Tensor) -> Callable[[Put], None]:
+    """Hands features out in blocks, on a stream of its own, so that training goes on meanwhile."""
     stream = None
     if features.device.type == "cuda":
         stream = torch.cuda.Stream(features.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(features.device))
 
-    def copies() -> Iterator[Features]:
-        for block in torch.split(features, max(1, BYTES_AT_ONCE_HOST // features[0].nbytes)):
+    def copy(put: Put) -> None:
+        count = max(1, BYTES_AT_ONCE_HOST // features[0].nbytes)
+        for start in range(0, len(features), count):
             with torch.cuda.stream(stream):  # None changes nothing
-                yield block.cpu().numpy()
+                put(start, features[start : start + count].cpu().numpy())
 
-    return copies()
+    return copy
 
 
 def _free_memory(device: torch.device) -> int:

@@ -9,9 +9,7 @@ part, which stays closed (both `fourier.release.promote`).
 
 import dataclasses
 import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,7 +21,7 @@ from fourier.release.registry import registry_errors
 from fourier.release.runs import RunConfig, read_config
 from fourier.search.record import environment_tags
 from fourier.search.watch import Watcher
-from fourier.tracking import TrackedRun, Tracker
+from fourier.tracking import TrackedRun, Tracker, scratch_folder, write_checksums
 from fourier.training import Experiment, Result, TrainingDiverged
 
 KIND = "evaluation"
@@ -206,12 +204,12 @@ def _write(evaluation: Evaluation, source: Source, experiment: Experiment) -> No
         experiment.predictions(result).assign(seed=seed)
         for seed, result in zip(evaluation.seeds, evaluation.results, strict=True)
     ]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         config = _with_seed(source.config.trial, 0)
         description = experiment.describe() | {"trial": config.to_dict()}
         (folder / "config.json").write_text(json.dumps(description, indent=2) + "\n")
         evaluation_table(evaluation).to_csv(folder / "evaluation.csv", index=False)
         pd.concat(frames).to_csv(folder / "predictions.csv", index=False)
+        write_checksums(folder)
         run.log_folder(folder)
     run.set_tags({"fourier.state": "complete"})

@@ -5,7 +5,6 @@ trained again in the same way. Not here: what goes to the registry.
 """
 
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,9 @@ from fourier.release.confirm import (
 from fourier.release.heldout import HeldOut
 from fourier.release.pictures import draw_confirmation, draw_test
 from fourier.release.statistics import Comparison, Interval
-from fourier.search.trial import best_points, curve_points, write_artifacts
-from fourier.tracking import TrackedRun
+from fourier.search.points import best_points, curve_points
+from fourier.search.trial import write_artifacts
+from fourier.tracking import TrackedRun, scratch_folder, write_checksums
 from fourier.training import Experiment
 
 Answers = npt.NDArray[np.float32]
@@ -64,8 +64,7 @@ def write_evidence(
     """
     experiment, task = facts.experiment, facts.experiment.task
     names = list(dict.fromkeys((task.objective, *task.display)))
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         title = f"released: {facts.released.config.describe()}"
         write_artifacts(folder, title, experiment, facts.released.config, facts.released.network)
         confirmation_table(confirmed, names).to_csv(folder / "confirmation.csv", index=False)
@@ -76,6 +75,7 @@ def write_evidence(
         (folder / "leaks.json").write_text(json.dumps(experiment.describe_leaks(), indent=2) + "\n")
         (folder / "decision.json").write_text(json.dumps(decision, indent=2) + "\n")
         (folder / "card.md").write_text(write_card(facts))
+        write_checksums(folder)
         run.log_folder(folder)
     run.log(_metrics(facts.comparison, confirmed, task.objective))
     run.flush()

@@ -6,6 +6,7 @@ as the training path does. Not here: reading a program back (`fourier.release.pr
 on files (`fourier.release.predict`) and MLflow's packaging (`fourier.release.packaging`).
 """
 
+import io
 import json
 import warnings
 from collections.abc import Mapping
@@ -197,8 +198,11 @@ def export_program(
         )
         # A single zero on the disk, spread out: the shape is all that anybody needs of it.
         exported.example_inputs = ((torch.zeros(1).expand(2, samples),), {})
-        with written_whole(path) as file:
-            torch.export.save(exported, file, extra_files={METADATA_FILE: json.dumps(about)})
+        # By way of memory: on a full disk torch's own writer ends the process.
+        archive = io.BytesIO()
+        torch.export.save(exported, archive, extra_files={METADATA_FILE: json.dumps(about)})
+    with written_whole(path) as file:
+        file.write(archive.getbuffer())
 
 
 def check_export(

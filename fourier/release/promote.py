@@ -7,7 +7,6 @@ anything, and the registry's part happens as a whole or not at all. Not here: wh
 way (`fourier.release.plan`), and what is printed.
 """
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +36,7 @@ from fourier.release.plan import Champion, Plan
 from fourier.release.registry import CHAMPION, KEY, Version, registry_errors
 from fourier.release.statistics import Comparison, compare
 from fourier.search.storage import RESULTS
-from fourier.tracking import TrackedRun
+from fourier.tracking import TrackedRun, scratch_folder
 from fourier.training import Experiment, Task
 
 CHECKED_CLIPS = 64
@@ -141,8 +140,7 @@ def _carry_out(
     """Everything after the winner is known, inside the promotion's run."""
     experiment, released = plan.experiment, winner.median
     log_curves(run, released)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         path = folder / "model.pt2"
         program, difference = _export(experiment, released, path)
         held_out = open_held_out(experiment, run, plan.record.parent)

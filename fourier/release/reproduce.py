@@ -7,7 +7,7 @@ what is printed.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,8 +16,8 @@ from fourier.corpora import Corpus
 from fourier.errors import ReleaseError
 from fourier.release.plan import require_corpus
 from fourier.release.registry import registry_errors
-from fourier.release.runs import RunConfig, read_config
-from fourier.search.trial import OF_LEARNING
+from fourier.release.runs import RunConfig, damaged_files, read_config
+from fourier.search.points import OF_LEARNING
 from fourier.search.watch import Watcher
 from fourier.tracking import Tracker
 from fourier.training import Experiment
@@ -37,6 +37,7 @@ class StoredRun:
         metrics: of its best epoch, by plain names, the epoch itself as ``epoch``.
         epochs: how many ran, over all folds.
         device: where it was trained; empty if that is not known.
+        damaged: its files that are not what was written; reasons by name.
     """
 
     id: str
@@ -44,6 +45,7 @@ class StoredRun:
     metrics: Mapping[str, float]
     epochs: int
     device: str
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ def find_run(tracker: Tracker, run_id: str) -> StoredRun:
     }
     if not metrics or not epochs:
         raise ReleaseError(f"run {run_id} has no result to compare with; name a finished trial")
-    return StoredRun(run_id, config, metrics, epochs, data.tags.get("fourier.device", ""))
+    device, damaged = data.tags.get("fourier.device", ""), damaged_files(tracker, run_id)
+    return StoredRun(run_id, config, metrics, epochs, device, damaged)
 
 
 def open_experiment_of(

@@ -11,9 +11,10 @@ from typing import Any
 
 from fourier.config import TrialConfig
 from fourier.config.plain import shorten
-from fourier.errors import ConfigError
+from fourier.errors import ConfigError, ReleaseError
 from fourier.release.registry import registry_errors
-from fourier.tracking import Tracker
+from fourier.tracking import Tracker, find_damaged
+from fourier.tracking.files import CHECKSUMS_FILE
 
 CONFIG_FILE = "config.json"
 
@@ -47,7 +48,8 @@ def read_config(tracker: Tracker, run_id: str) -> RunConfig:
     """Fetch and read the ``config.json`` of a run.
 
     Raises:
-        ReleaseError: there is no such run, or it has no such file (a trial that failed).
+        ReleaseError: there is no such run, or it has no such file (a trial that failed), or the
+            file is not what was written.
         ConfigError: the file does not describe an experiment.
     """
     with (
@@ -55,7 +57,24 @@ def read_config(tracker: Tracker, run_id: str) -> RunConfig:
         tempfile.TemporaryDirectory() as folder,
     ):
         data = Path(tracker.client.download_artifacts(run_id, CONFIG_FILE, folder)).read_bytes()
+        if any(each.path == CHECKSUMS_FILE for each in tracker.client.list_artifacts(run_id)):
+            tracker.client.download_artifacts(run_id, CHECKSUMS_FILE, folder)
+        damaged = find_damaged(Path(folder))
+    for name, reason in damaged.items():
+        raise ReleaseError(
+            f"{name} of run {run_id} is damaged ({reason}); put it back from a copy, or name "
+            "another run"
+        )
     return parse_config(data, run_id)
+
+
+def damaged_files(tracker: Tracker, run_id: str) -> dict[str, str]:
+    """All files of a run that are not what was written, weights among them; reasons by name."""
+    with (
+        registry_errors(tracker, f"the files of run {run_id} cannot be read"),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        return find_damaged(Path(tracker.client.download_artifacts(run_id, "", folder)))
 
 
 def parse_config(data: bytes, run_id: str) -> RunConfig:

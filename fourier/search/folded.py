@@ -10,7 +10,9 @@ first fold and one that is a little worse after the third or never.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from fourier.config import TrialConfig
 from fourier.search.study import Claim
+from fourier.search.watchdog import Limit
 from fourier.tracking import TrackedRun
 from fourier.training import Result
 from fourier.training.folds import BLOCKS, block_scores, spread_over_folds
@@ -23,16 +25,26 @@ if TYPE_CHECKING:
 class FoldReporter:
     """Hands each epoch of each fold to the run and the watcher; says after which fold to stop."""
 
-    def __init__(self, runner: "TrialRunner", claim: Claim, run: TrackedRun, epochs: int) -> None:
+    def __init__(
+        self,
+        runner: "TrialRunner",
+        claim: Claim,
+        run: TrackedRun,
+        config: TrialConfig,
+        limit: Limit,
+    ) -> None:
         self.experiment, self.watcher = runner.experiment, runner.watcher
-        self.claim, self.run, self.epochs = claim, run, epochs
-        self.pruned = False
+        self.claim, self.run, self.limit = claim, run, limit
+        self.epochs = config.training.epochs
+        self.pruned = self.begun = False
 
     def __call__(self, epoch: int, metrics: Mapping[str, float]) -> bool:
+        self.begun = True
         fold, step = divmod(epoch, self.epochs)
         self.run.log(fold_points(fold, metrics, self.experiment.task), step=step)
         total = self.experiment.folds * self.epochs
         self.watcher.epoch_ends(self.claim.slot, epoch, total, metrics)
+        self.limit.check()
         return False
 
     def judge(self, results: Sequence[Result]) -> bool:

@@ -3,13 +3,14 @@
 Not here: what a trial reports (`fourier.search.trial`, `fourier.search.folded`).
 """
 
+import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Literal
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 PrunerName = Literal["median", "hyperband", "wilcoxon", "none"]
 
@@ -32,9 +33,7 @@ def make_pruner(name: PrunerName, epochs: int, folds: int = 0) -> optuna.pruners
     """
     makers: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
         "median": lambda: _PatientPruner(n_startup_trials=10, n_warmup_steps=max(1, epochs // 3)),
-        "hyperband": lambda: optuna.pruners.HyperbandPruner(
-            min_resource=max(1, epochs // 9), max_resource=epochs
-        ),
+        "hyperband": lambda: SlotHyperband(epochs),
         "wilcoxon": lambda: optuna.pruners.WilcoxonPruner(
             p_threshold=WORSE_BY_CHANCE / max(1, folds - 1)
         ),
@@ -61,3 +60,47 @@ class _PatientPruner(optuna.pruners.MedianPruner):
         if (trial.last_step or 0) < self._first_step:
             return False
         return super().prune(study, trial)
+
+
+class SlotHyperband(optuna.pruners.HyperbandPruner):
+    """Hyperband whose brackets go by slots, where Optuna's go by its own numbers.
+
+    A slot that is run again after a kill gets another number, and with it would come another
+    bracket. What was lost is in none: its values compete with nobody's.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__(min_resource=max(1, epochs // 9), max_resource=epochs)
+        # Else there are no brackets until the first look at a value, after a restart too.
+        self._try_initialization(None)  # type: ignore[arg-type]  # asked for only to learn `epochs`
+
+    def _get_bracket_id(self, study: optuna.Study, trial: FrozenTrial) -> int:
+        claim = trial.user_attrs.get("claim")
+        if claim is None or "lost" in trial.user_attrs:
+            return _NOWHERE
+        numbered = copy.copy(trial)
+        numbered.number = claim["slot"]
+        return super()._get_bracket_id(study, numbered)
+
+    def _create_bracket_study(self, study: optuna.Study, bracket_id: int) -> optuna.Study:
+        return _Bracket(study, self, bracket_id)
+
+
+_NOWHERE = -1
+
+
+class _Bracket(optuna.Study):
+    """A study of which only one bracket's trials are seen."""
+
+    def __init__(self, study: optuna.Study, pruner: SlotHyperband, bracket_id: int) -> None:
+        self.__dict__.update(study.__dict__)
+        self._bracket_of, self._id = pruner._get_bracket_id, bracket_id
+
+    def _get_trials(
+        self,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+        use_cache: bool = False,
+    ) -> list[FrozenTrial]:
+        found = super()._get_trials(deepcopy, states, use_cache)
+        return [trial for trial in found if self._bracket_of(self, trial) == self._id]

@@ -1,7 +1,8 @@
 """The join of a study and its runs: one parent run for the study, one child for each trial.
 
 Linked both ways: the trial carries the run's id, the run the trial's number in its tags. Tags are
-there from the moment a run is made, so a run whose process died can be found and put right.
+there from the moment a run is made, so a run whose process died can be found and put right
+(`fourier.search.mend`).
 """
 
 import contextlib
@@ -11,13 +12,10 @@ import platform
 import shlex
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from optuna.trial import TrialState
 
 import fourier
 from fourier.config import SpectrogramConfig, TrialConfig
@@ -25,12 +23,10 @@ from fourier.corpora import PROTOCOLS
 from fourier.errors import StudyError, TrackingAwayError
 from fourier.search.storage import storage_errors
 from fourier.search.study import Claim, SharedStudy
-from fourier.tracking import KEY_TAG, TrackedRun, Tracker, save_view, without_password
+from fourier.tracking import TrackedRun, Tracker, save_view, scratch_folder, without_password
 from fourier.training import describe_device
 from fourier.training.experiment import Experiment
 from fourier.training.facts import clips_fact, split_fact
-
-STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
 
 
 @dataclass(frozen=True)
@@ -182,35 +178,6 @@ class StudyRecord:
                 self.shared.study.set_user_attr("baselines", found)
         return found
 
-    def close_orphans(self) -> int:
-        """End the runs that still say they run although their trial does not.
-
-        Returns:
-            How many there were.
-        """
-        ended = {
-            str(trial.number): trial
-            for trial in self.shared.study.get_trials(deepcopy=False)
-            if trial.state.is_finished()
-        }
-        closed = 0
-        mine = {"mlflow.parentRunId": self.parent.id, "fourier.kind": "trial"}
-        for run in self.tracker.find_runs(self.experiment_id, mine):
-            trial = ended.get(run.data.tags["fourier.trial"])
-            if run.info.status != "RUNNING" or trial is None:
-                continue
-            orphan = TrackedRun(self.tracker, run.info.run_id)
-            names = (orphan.id, run.data.tags.get(KEY_TAG))  # the key, if MLflow was away then
-            counts = "lost" not in trial.user_attrs and trial.user_attrs.get("run_id") in names
-            if not counts:
-                orphan.set_tags({"fourier.state": "interrupted"})
-            elif trial.state == TrialState.FAIL:
-                reason = trial.user_attrs.get("reason", "")
-                orphan.set_tags({"fourier.state": "failed", "fourier.reason": reason})
-            orphan.end(STATUS[trial.state.name] if counts else "KILLED")
-            closed += 1
-        return closed
-
     def trial_runs(self) -> dict[str, str]:
         """MLflow's ids of the trials' runs by what the trials call them: these, or keys.
 
@@ -316,10 +283,14 @@ def _study_tags(shared: SharedStudy, experiment: Experiment) -> dict[str, str]:
 
 def _write_leaks(run: TrackedRun, experiment: Experiment) -> None:
     """What the search for copies found, as the run's ``leaks.json``."""
-    with tempfile.TemporaryDirectory() as folder:
-        text = json.dumps(experiment.describe_leaks(), indent=2) + "\n"
-        (Path(folder) / "leaks.json").write_text(text)
-        run.log_folder(Path(folder))
+    write_text(run, "leaks.json", json.dumps(experiment.describe_leaks(), indent=2) + "\n")
+
+
+def write_text(run: TrackedRun, name: str, text: str) -> None:
+    """Write a text as one file of a run."""
+    with scratch_folder() as folder:
+        (folder / name).write_text(text)
+        run.log_folder(folder)
 
 
 def _facts(experiment: Experiment) -> dict[str, str]:

@@ -8,6 +8,8 @@ import fcntl
 import io
 import json
 import os
+import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,15 +20,18 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock  # the type that `lock_obj` takes
 from optuna.storages.journal._storage import JournalOperation
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from fourier.digest import digest_of
 from fourier.errors import StudyError
+from fourier.features.cache import default_cache
 from fourier.tracking import without_password
 
 RESULTS = Path("mlruns")
 """Where studies and artifacts lie, under the working directory, as MLflow has it."""
 
+CHECKSUM = b"crc32"
 
 UNTIL_THE_TRIAL_ENDS = frozenset(
     {
@@ -47,27 +52,43 @@ class _Journal(JournalFileBackend):
     survives the death of its process at once; it survives a loss of power with the next line that
     is forced, which takes along all lines before it. So a trial that has ended stays, and one
     that was running when the power went would have been begun anew in any case.
+
+    Each line begins with a checksum of the rest of it, which Optuna passes over.
     """
 
     def __init__(self, path: Path, lock: "_JournalLock") -> None:
         super().__init__(str(path), lock_obj=lock)
         self._journal, self._between = path, lock
+        self._starts = {0: 0}  # where the lines that were read begin
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
-        """Read the entries from this number on."""
+        """Read the entries from this number on, each checked.
+
+        Raises:
+            StudyError: a line is not what was written.
+        """
+        number = log_number_from if log_number_from in self._starts else 0
         try:
-            yield from super().read_logs(log_number_from)
+            with self._journal.open("rb") as file:
+                file.seek(self._starts[number])
+                for line in file:
+                    if not line.endswith(b"\n"):  # somebody is writing it
+                        return
+                    if number >= log_number_from:
+                        yield _entry(self._journal, number, line)
+                    number += 1
+                    self._starts[number] = self._starts[number - 1] + len(line)
         except OSError as error:
             raise StorageInternalError(f"{self._journal}: {error.strerror or error}") from error
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append one line for each entry."""
-        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        lines = b"".join(map(_line, logs))
         try:
             with self._between.held(), self._journal.open("ab", buffering=0) as file:
                 end = file.tell()
                 try:
-                    _write_whole(file, lines.encode())
+                    _write_whole(file, lines)
                 except OSError:
                     file.truncate(end)  # else the next line is appended to half a line
                     raise
@@ -75,6 +96,28 @@ class _Journal(JournalFileBackend):
                     os.fsync(file.fileno())
         except OSError as error:
             raise StorageInternalError(f"{self._journal}: {error.strerror or error}") from error
+
+
+def _line(log: dict[str, Any]) -> bytes:
+    """An entry as one line of the journal."""
+    rest = json.dumps(log, separators=(",", ":"))[1:].encode() + b"\n"
+    return b'{"%s":%d,%s' % (CHECKSUM, zlib.crc32(rest), rest)
+
+
+def _entry(journal: Path, number: int, line: bytes) -> dict[str, Any]:
+    """What a line says, if it is what was written; Optuna itself writes lines without checksum."""
+    sealed = re.match(rb'{"%s":([0-9]+),' % CHECKSUM, line)
+    try:
+        if sealed and zlib.crc32(line[sealed.end() :]) != int(sealed[1]):
+            raise ValueError("its checksum is another")
+        if not sealed and not line.startswith(b'{"op_code":'):
+            raise ValueError("it is no entry")
+        return dict(json.loads(line))
+    except ValueError as error:
+        raise StudyError(
+            f"{journal} is damaged in line {number + 1} ({error}); put it back from a copy, or "
+            "name another with --storage"
+        ) from error
 
 
 def _write_whole(file: io.FileIO, data: bytes) -> None:
@@ -118,7 +161,8 @@ def storage_errors() -> Iterator[None]:
     try:
         yield
     except (StorageInternalError, UpdateFinishedTrialError, SQLAlchemyError) as error:
-        text = without_password(str(error.__cause__ or error).strip()) or type(error).__name__
+        cause = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
+        text = without_password(str(cause).strip()) or type(error).__name__
         raise StudyError(
             f"the studies' storage did not take what was written: {text.splitlines()[0]}; mend "
             "what --storage names, then the same command goes on"
@@ -151,17 +195,40 @@ def open_storage(url: str | None) -> BaseStorage:
 
 
 def study_lock(name: str, url: str | None) -> FileLock:
-    """What is held while a trial of a study is claimed: beside the journal that all share.
+    """What is held while a trial of a study is claimed, on this machine.
 
-    Processes on a database exclude each other only within one working directory.
+    Beside the journal that all share; for a database in the user's cache folder, under the
+    database's name, so that processes in several working directories find the same.
+
+    Raises:
+        StudyError: its folder cannot be written.
     """
-    shared = url is None or "://" not in url
-    folder = Path(url).parent if url and shared else RESULTS
+    folder, key = _lock_place(url)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / f".study-{digest_of(name)}.lock")
+        path = folder / f".study-{digest_of([*key, name] if key else name)}.lock"
+        path.touch()
     except OSError as error:
-        raise StudyError(f"{folder} cannot be written: {error}; work in another folder") from error
+        raise StudyError(
+            f"{folder} cannot be written ({error.strerror or error}), and workers keep out of one "
+            "another's way there; mend its permissions or work in another folder"
+        ) from error
+    return FileLock(path)
+
+
+def _lock_place(url: str | None) -> tuple[Path, list[str]]:
+    """The folder of a storage's locks, and what tells it from others that have theirs there."""
+    if url is None or "://" not in url:
+        return (Path(url).parent if url else RESULTS), []
+    try:
+        address = make_url(url)
+        port = str(address.port or "")
+    except (SQLAlchemyError, ValueError):  # no address: whoever opens the storage says so
+        return RESULTS, []
+    kind, database = address.get_backend_name(), address.database or ""
+    if kind == "sqlite":  # a path, which means another file in another folder
+        database = str(Path(database.removeprefix("file:")).resolve())
+    return default_cache() / "locks", [kind, address.host or "", port, database]
 
 
 def _drop_torn_tail(path: Path) -> None:

@@ -5,14 +5,16 @@ draws (parameters, weights, order of clips) is seeded by the study's seed and it
 whose process died does not count; its slot is free again, and whoever claims it draws the same.
 So N trials, interrupted anywhere, equal N that were left alone, as long as one worker runs. Only
 a slot whose process died five times (no memory left, a crash in a library) is a failed trial: it
-would die for ever.
+would die for ever. One that a watchdog ended because it hung is a failed trial at once.
 
 Optuna's own numbers only ever grow, so the trial that takes over a slot has a new one.
 """
 
+import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import optuna
@@ -25,7 +27,8 @@ from fourier.errors import StudyError
 from fourier.search import owner
 from fourier.search.pruner import PrunerName, make_pruner
 from fourier.search.sampler import SamplerName, fix_parameters, make_sampler
-from fourier.search.storage import storage_errors, study_lock
+from fourier.search.storage import storage_errors
+from fourier.search.watchdog import read_report
 
 DIED = "its process died"
 DEATHS = 5
@@ -136,11 +139,21 @@ class SharedStudy:
         trial.set_user_attr("lost", reason)
         self.study.tell(trial, state=TrialState.FAIL)
 
+    def has_ended(self, trial: Trial) -> bool:
+        """Whether a trial was told to the study, by this process or another."""
+        return self.study.get_trials(deepcopy=False)[trial.number].state.is_finished()
+
     @storage_errors()
-    def bury_the_dead(self) -> list[FrozenTrial]:
+    def bury_the_dead(
+        self, give_run: Callable[[Claim], None] = lambda _claim: None
+    ) -> list[FrozenTrial]:
         """End the trials whose process is gone, and return them as they were.
 
-        They do not count, unless it was the fifth time at this slot: then it is a failed trial.
+        They do not count, unless it was the fifth time at this slot, or the trial hung until its
+        watchdog ended the process: then it is a failed trial.
+
+        Args:
+            give_run: called with a trial that is to fail and has no run yet.
         """
         lost: list[FrozenTrial] = []
         with self.lock:  # claims are made under it, so a running trial without one has no owner
@@ -149,11 +162,37 @@ class SharedStudy:
                 if claim is None or owner.is_gone(claim["owner"]):
                     lost.append(frozen)
                     trial = Trial(self.study, frozen._trial_id)
-                    if claim is None or self._deaths(claim["slot"]) + 1 < DEATHS:
+                    reason = self._why_it_fails(trial, claim)
+                    if claim is None or reason is None:
                         self.bury(trial, DIED)
                     else:
-                        self.fail(trial, f"{DIED} {DEATHS} times; is there memory enough for it?")
+                        if "run_id" not in frozen.user_attrs:
+                            slot = claim["slot"]
+                            give_run(Claim(trial, slot, self.setting.seed_of(slot)))
+                        self.fail(trial, reason)
+                    self.report_of(trial).unlink(missing_ok=True)
         return lost
+
+    def report_of(self, trial: Trial) -> Path:
+        """The file in which a watchdog says where a trial hung."""
+        lock = Path(self.lock.lock_file)
+        return lock.with_name(f"{lock.stem}-{trial.number}.hung")
+
+    def hung_processes(self) -> set[int]:
+        """Ids of the processes that a watchdog ended."""
+        hung = [t for t in self.study.get_trials(deepcopy=False) if "stood" in t.user_attrs]
+        return {trial.user_attrs["claim"]["owner"]["pid"] for trial in hung}
+
+    def _why_it_fails(self, trial: Trial, claim: Mapping[str, Any] | None) -> str | None:
+        """Why a trial whose process died counts, as failed; None if its slot is to be run again."""
+        hung = read_report(self.report_of(trial))
+        if hung is not None:
+            reason, stood = hung
+            trial.set_user_attr("stood", stood)
+            return f"{reason}; where it hung stands in its run"
+        if claim is None or self._deaths(claim["slot"]) + 1 < DEATHS:
+            return None
+        return f"{DIED} {DEATHS} times; is there memory enough for it?"
 
     @storage_errors()
     def fail(self, trial: Trial, reason: str) -> None:
@@ -219,7 +258,7 @@ def find_study(name: str, storage: BaseStorage) -> SharedStudy:
             f"there is no study {name!r}; there are: {there}; name one with --study, or "
             "run its sweep first"
         ) from None
-    lock = study_lock(name, None)  # never held: nothing is claimed
+    lock = FileLock(os.devnull)  # never held: nothing is claimed
     return SharedStudy(name, study, setting, False, (), "tpe", "none", lock)
 
 

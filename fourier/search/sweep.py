@@ -4,11 +4,9 @@ Not here: the command line, and what is printed.
 """
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,16 +15,19 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState
 from fourier.config import TrialConfig
 from fourier.corpora import Corpus
 from fourier.errors import ConfigError, TrackingAwayError
+from fourier.search.failures import Failures
+from fourier.search.mend import mend
 from fourier.search.plots import write_plots
+from fourier.search.points import best_points
 from fourier.search.pruner import PrunerName
 from fourier.search.record import StudyRecord
 from fourier.search.sampler import SamplerName
 from fourier.search.storage import open_storage, study_lock
 from fourier.search.study import Setting, SharedStudy, open_study, slot_of
-from fourier.search.trial import Suggest, TrialRunner, best_points
+from fourier.search.trial import Suggest, TrialRunner
 from fourier.search.watch import Outcome, State, Watcher
 from fourier.search.workers import is_worker
-from fourier.tracking import SPOOL, Tracker
+from fourier.tracking import SPOOL, Tracker, scratch_folder
 from fourier.training.experiment import Experiment
 
 
@@ -142,24 +143,43 @@ class Sweep:
         record = (StudyRecord.join if is_worker() else StudyRecord.open)(
             tracker, shared, experiment
         )
-        shared.bury_the_dead()
         with _may_be_away() if is_worker() else contextlib.nullcontext():
-            record.close_orphans()
+            mend(record)
         watcher.stage("baselines")
         baselines = record.write_baselines(start.spectrogram)
         return cls(space, experiment, shared, record, baselines, watcher)
 
-    def run(self, total: int, timeout_seconds: float | None = None) -> None:
-        """Run trials until the study has this many, or no new one after the timeout."""
+    def run(
+        self,
+        total: int,
+        timeout_seconds: float | None = None,
+        trial_seconds: float | None = None,
+        failures: Failures | None = None,
+    ) -> None:
+        """Run trials until the study has this many.
+
+        Args:
+            total: trials that the study shall have.
+            timeout_seconds: after which no new one begins.
+            trial_seconds: how long one may take; a process in which one hangs is ended.
+            failures: is told of each that ended, and may stop the sweep.
+        """
         runner = TrialRunner(
-            self.shared, self.experiment, self.space.suggest, self.record, self.watcher
+            self.shared,
+            self.experiment,
+            self.space.suggest,
+            self.record,
+            self.watcher,
+            trial_seconds,
         )
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while deadline is None or time.monotonic() < deadline:
             claim = self.shared.claim(total)
             if claim is None:
                 return
-            runner.run(claim)
+            outcome = runner.run(claim)
+            if failures is not None:
+                failures.note(outcome)
 
     def outcome_of(self, trial: FrozenTrial) -> Outcome:
         """How a trial ended that another process ran."""
@@ -188,11 +208,11 @@ class Sweep:
         If MLflow is still away, all of that is kept for it as well.
         """
         study, tracker = self.shared.study, self.record.tracker
-        with tempfile.TemporaryDirectory() as name, self.shared.lock:
-            folder = Path(name)
-            with _may_be_away():
-                tracker.deliver(self.watcher.stage("delivering what was kept"))
-                self.record.close_orphans()
+        with _may_be_away():
+            tracker.deliver(self.watcher.stage("delivering what was kept"))
+        with _may_be_away():
+            mend(self.record)
+        with scratch_folder() as folder, self.shared.lock:
             runs = self.record.trial_runs()
             results_table(self.shared, runs).to_csv(folder / "trials.csv", index=False)
             baselines = pd.DataFrame(list(self.baselines.values()), index=list(self.baselines))

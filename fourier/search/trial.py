@@ -3,12 +3,12 @@
 The order matters. The run exists before training starts, with the trial's number in its tags, and
 the trial carries the run's id; everything is in the run before Optuna is told the value; the run
 ends last. So whatever is killed in between, the next start can tell what happened and put it right
-(`fourier.search.record`).
+(`fourier.search.mend`).
 """
 
 import dataclasses
 import json
-import tempfile
+import math
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -17,24 +17,31 @@ from typing import Any
 
 import optuna
 import pandas as pd
+import torch
 from optuna.trial import TrialState
 
 from fourier.config import TrialConfig
 from fourier.errors import FourierError, StudyError
 from fourier.search.folded import FoldReporter, fold_metrics
+from fourier.search.points import OF_LEARNING, best_points, curve_points
 from fourier.search.record import StudyRecord
 from fourier.search.storage import storage_errors
 from fourier.search.study import Claim, SharedStudy
 from fourier.search.watch import Outcome, State, Watcher
-from fourier.tracking import TrackedRun, draw_trial, without_password
-from fourier.training import Result
+from fourier.search.watchdog import Limit
+from fourier.tracking import (
+    TrackedRun,
+    draw_trial,
+    scratch_folder,
+    without_password,
+    write_checksums,
+)
+from fourier.training import Result, TrainingDiverged
+from fourier.training.device import free_memory
 from fourier.training.energy import open_meter
 from fourier.training.experiment import Experiment
 
 Suggest = Callable[[optuna.Trial], TrialConfig]
-
-OF_LEARNING = {"train_loss": "train/loss", "lr": "train/lr", "epoch_seconds": "time/epoch_seconds"}
-"""What `fourier.training.fit` measures besides the task's metrics, and its curves' names."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +54,7 @@ class TrialRunner:
         suggest: the search space.
         record: where runs are written.
         watcher: is told what happens.
+        trial_seconds: how long a trial may take; None is for ever.
     """
 
     shared: SharedStudy
@@ -54,33 +62,32 @@ class TrialRunner:
     suggest: Suggest
     record: StudyRecord
     watcher: Watcher
+    trial_seconds: float | None = None
 
     def run(self, claim: Claim) -> Outcome:
         """Run a claimed trial to its end.
 
-        A trial that goes wrong by itself (a loss that is not a number, no memory, a bug in a
-        network) is one failed trial. When the world breaks or somebody interrupts, the trial does
+        A trial that goes wrong by itself (a loss that is not a number, no memory, no end, a bug in
+        a network) is one failed trial. When the world breaks or somebody interrupts, the trial does
         not count, its slot is free again, and the error goes on to the caller.
         """
         started = time.monotonic()
-        config = self._try_to_draw(claim)
-        run = self.record.open_trial(claim, config if isinstance(config, TrialConfig) else None)
-        with storage_errors():
-            claim.trial.set_user_attr("run_id", run.id)
+        limit = Limit(self.trial_seconds, self.shared.report_of(claim.trial))
+        run: TrackedRun | None = None
         try:
-            with storage_errors():
-                if isinstance(config, Exception):
-                    raise config
-                outcome = self._learn(claim, run, config)
+            with limit.watched():
+                config = self._try_to_draw(claim)
+                run = self.record.open_trial(
+                    claim, None if isinstance(config, Exception) else config
+                )
+                with storage_errors():
+                    claim.trial.set_user_attr("run_id", run.id)
+                outcome = self._learn_or_fail(claim, run, config, limit)
         except (FourierError, KeyboardInterrupt, SystemExit) as error:
-            try:
-                self.shared.bury(claim.trial, f"interrupted ({type(error).__name__})")
-            finally:
-                run.set_tags({"fourier.state": "interrupted"})
-                run.end("KILLED")
+            self._give_back(claim, run, error)
             raise
-        except Exception as error:  # noqa: BLE001  whatever a trial raises fails only that trial
-            outcome = self._fail(claim, run, error)
+        if outcome.state == "failed":
+            free_memory(self.experiment.store.device)
         outcome = dataclasses.replace(outcome, seconds=time.monotonic() - started)
         self.watcher.trial_ends(outcome)
         return outcome
@@ -110,52 +117,104 @@ class TrialRunner:
         except Exception as error:  # noqa: BLE001  raised again as soon as there is a run
             return error
 
-    def _learn(self, claim: Claim, run: TrackedRun, config: TrialConfig) -> Outcome:
+    def _learn_or_fail(
+        self, claim: Claim, run: TrackedRun, config: TrialConfig | Exception, limit: Limit
+    ) -> Outcome:
+        try:
+            with storage_errors():
+                if isinstance(config, Exception):
+                    raise config
+                return self._learn(claim, run, config, limit)
+        except FourierError:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever a trial raises fails only that trial
+            return self._fail(claim, run, error)
+
+    def _learn(self, claim: Claim, run: TrackedRun, config: TrialConfig, limit: Limit) -> Outcome:
         self.watcher.trial_begins(claim.slot, config)
         claim.trial.set_user_attr("config", config.to_dict())
-        result, pruned = self._train(claim, run, config)
+        result, pruned = self._train(claim, run, config, limit)
+        value = result.metrics["objective"]
+        if not math.isfinite(value):  # Optuna would take it for a failure, after all was written
+            raise TrainingDiverged(f"the objective is {value}")
         state: State = "pruned" if pruned else "complete"
         self._write(claim, run, config, result, state)
         claim.trial.set_user_attr("metrics", result.metrics)
         if pruned:
             self.shared.study.tell(claim.trial, state=TrialState.PRUNED)
         else:
-            self.shared.study.tell(claim.trial, result.metrics["objective"])
+            self.shared.study.tell(claim.trial, value)
         run.end("FINISHED")
         return Outcome(
             number=claim.trial.number,
             slot=claim.slot,
             state=state,
-            value=result.metrics["objective"],
+            value=value,
             metrics=result.metrics,
             config=config,
         )
 
-    def _train(self, claim: Claim, run: TrackedRun, config: TrialConfig) -> tuple[Result, bool]:
-        """Once or fold by fold, and whether it was given up."""
-        epochs, meter = config.training.epochs, open_meter(self.experiment.store.device)
-        if not self.experiment.folds:
-            reporter = _Reporter(self, claim, run, epochs)
-            result = self.experiment.run(config, meter.through(reporter) if meter else reporter)
-            pruned = reporter.pruned
+    def _train(
+        self, claim: Claim, run: TrackedRun, config: TrialConfig, limit: Limit
+    ) -> tuple[Result, bool]:
+        """Train, and once more from the start if the device had no room for the first step.
+
+        The room may have been taken by features kept for later trials; without them the same
+        trial may fit. It is never made smaller, because then it would be another trial.
+        """
+        if self.experiment.folds:
+            reporter: Reporter = FoldReporter(self, claim, run, config, limit)
         else:
-            by_fold = FoldReporter(self, claim, run, epochs)
-            each = meter.through(by_fold) if meter else by_fold
-            result = self.experiment.run(config, each, by_fold.judge)
-            by_fold.close(result)
-            pruned = by_fold.pruned
+            reporter = _Reporter(self, claim, run, config, limit)
+        try:
+            return self._train_once(claim, run, config, reporter)
+        except torch.OutOfMemoryError:
+            if reporter.begun:
+                raise
+        # Here, where no error holds what filled the memory any more.
+        self.experiment.store.release()
+        free_memory(self.experiment.store.device)
+        run.set_tags({"fourier.out_of_memory": "tried again"})
+        return self._train_once(claim, run, config, reporter)
+
+    def _train_once(
+        self, claim: Claim, run: TrackedRun, config: TrialConfig, reporter: "Reporter"
+    ) -> tuple[Result, bool]:
+        """Once or fold by fold, and whether it was given up."""
+        meter = open_meter(self.experiment.store.device)
+        each = meter.through(reporter) if meter else reporter
+        if isinstance(reporter, FoldReporter):
+            result = self.experiment.run(config, each, reporter.judge)
+            reporter.close(result)
+        else:
+            result = self.experiment.run(config, each)
         if meter:
             meter.sample()
             claim.trial.set_user_attr("energy", {"joules": meter.joules, "source": meter.source})
             run.log({"energy/joules": meter.joules})
-        return result, pruned
+        return result, reporter.pruned
+
+    def _give_back(self, claim: Claim, run: TrackedRun | None, error: BaseException) -> None:
+        """Free the slot of a trial that did not get to its end.
+
+        One that was told to the study before something broke stays what it is; its run is ended by
+        whoever looks next (`fourier.search.mend`).
+        """
+        if self.shared.has_ended(claim.trial):
+            return
+        try:
+            self.shared.bury(claim.trial, f"interrupted ({type(error).__name__})")
+        finally:
+            if run is not None:
+                run.set_tags({"fourier.state": "interrupted"})
+                run.end("KILLED")
 
     def _fail(self, claim: Claim, run: TrackedRun, error: Exception) -> Outcome:
         reason = without_password(f"{type(error).__name__}: {error}".splitlines()[0])
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch_folder() as folder:
             text = without_password("".join(traceback.format_exception(error)))
-            (Path(folder) / "traceback.txt").write_text(text)
-            run.log_folder(Path(folder))
+            (folder / "traceback.txt").write_text(text)
+            run.log_folder(folder)
         run.set_tags({"fourier.state": "failed", "fourier.reason": reason})
         self.shared.fail(claim.trial, reason)
         run.end("FAILED")
@@ -169,45 +228,48 @@ class TrialRunner:
         run.log(best | {"best/epoch": result.best_epoch, "time/seconds": result.seconds})
         for epoch, metrics in enumerate(result.history if result.folds else []):
             run.log(curve_points(metrics), step=epoch)
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch_folder() as folder:
             title = f"trial {claim.trial.number:04d}   {config.describe()}"
-            write_artifacts(Path(folder), title, self.experiment, config, result)
-            run.log_folder(Path(folder))
+            write_artifacts(folder, title, self.experiment, config, result)
+            write_checksums(folder)
+            run.log_folder(folder)
         run.flush({"fourier.state": state})
 
 
 class _Reporter:
     """Hands each epoch to the run, the study and the watcher; says when to stop."""
 
-    def __init__(self, runner: TrialRunner, claim: Claim, run: TrackedRun, epochs: int) -> None:
-        self.runner, self.claim, self.run, self.epochs = runner, claim, run, epochs
+    def __init__(
+        self, runner: TrialRunner, claim: Claim, run: TrackedRun, config: TrialConfig, limit: Limit
+    ) -> None:
+        self.runner, self.claim, self.run, self.limit = runner, claim, run, limit
+        self.epochs = config.training.epochs
         self.pruned = False
         self.best: float | None = None
         task = runner.experiment.task
         # A point of a curve costs MLflow as much as a line of a table; history.csv has the others.
         self.curves = {*OF_LEARNING, "objective", task.objective, *task.display}
 
+    @property
+    def begun(self) -> bool:
+        """Whether an epoch has ended."""
+        return self.best is not None
+
     def __call__(self, epoch: int, metrics: Mapping[str, float]) -> bool:
-        shown = {name: value for name, value in metrics.items() if name in self.curves}
-        self.run.log(curve_points(shown), step=epoch)
-        self.runner.watcher.epoch_ends(self.claim.slot, epoch, self.epochs, metrics)
         better = max if self.runner.shared.setting.direction == "maximize" else min
         value = metrics["objective"]
         self.best = value if self.best is None else better(self.best, value)
+        shown = {name: value for name, value in metrics.items() if name in self.curves}
+        self.run.log(curve_points(shown), step=epoch)
+        self.runner.watcher.epoch_ends(self.claim.slot, epoch, self.epochs, metrics)
+        self.limit.check()
         # The best so far, so that a pruned trial is worth the same here and in its run.
         self.claim.trial.report(self.best, epoch)
         self.pruned = epoch + 1 < self.epochs and self.claim.trial.should_prune()
         return self.pruned
 
 
-def curve_points(metrics: Mapping[str, float]) -> dict[str, float]:
-    """One epoch's metrics under the names that users see: ``train/loss``, ``val/ccc``, …."""
-    return {OF_LEARNING.get(name, f"val/{name}"): value for name, value in metrics.items()}
-
-
-def best_points(metrics: Mapping[str, float]) -> dict[str, float]:
-    """What a training came to, under the names that users see: ``best/ccc``, ``best/rmse``."""
-    return {f"best/{k}": value for k, value in metrics.items() if k not in OF_LEARNING}
+Reporter = _Reporter | FoldReporter
 
 
 def write_artifacts(

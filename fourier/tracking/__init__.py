@@ -1,6 +1,7 @@
 """What happened, in MLflow: runs, their pictures and the links to them."""
 
 from fourier.shown import without_password
+from fourier.tracking.files import find_damaged, scratch_folder, write_checksums
 from fourier.tracking.lines import Line, Panel, draw_lines
 from fourier.tracking.links import save_view, version_link
 from fourier.tracking.outage import require_answer
@@ -21,9 +22,12 @@ __all__ = [
     "Tracker",
     "draw_lines",
     "draw_trial",
+    "find_damaged",
     "look",
     "require_answer",
     "save_view",
+    "scratch_folder",
     "version_link",
     "without_password",
+    "write_checksums",
 ]

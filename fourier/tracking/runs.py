@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 FLUSH_SECONDS = 1.0
+NOTE = "mlflow.note.content"
+"""An experiment's description in the UI, where people write too."""
 PARAM_CHARS = 6000
 """MLflow refuses longer parameter values."""
 
@@ -100,7 +102,7 @@ class Tracker:
         return cls(uri, client, writer, None if spool is None else Outbox(writer, spool))
 
     def open_experiment(self, name: str, tags: Mapping[str, str]) -> str:
-        """Find or make an experiment, bring its tags up to date, and return its id."""
+        """Find or make an experiment, bring its tags but the note up to date, and return its id."""
         with tracking_errors(self.uri), _one_at_a_time(self.uri):
             experiment = self.client.get_experiment_by_name(name)
             if experiment is None:
@@ -108,7 +110,8 @@ class Tracker:
             if experiment.lifecycle_stage == "deleted":
                 self.client.restore_experiment(experiment.experiment_id)
             for key, value in tags.items():
-                if experiment.tags.get(key) != value:
+                written = key == NOTE and key in experiment.tags  # and maybe by hand
+                if experiment.tags.get(key) != value and not written:
                     self.client.set_experiment_tag(experiment.experiment_id, key, value)
             return str(experiment.experiment_id)
 
@@ -287,9 +290,14 @@ def _now() -> int:
 
 
 def _one_at_a_time(uri: str) -> contextlib.AbstractContextManager[object]:
-    """Keep processes from making the same local database or experiment twice."""
+    """Keep processes from making the same local database or experiment twice.
+
+    The lock lies near the database, so that they need not have one working directory.
+    """
+    from sqlalchemy.engine import make_url
+
     if not uri.startswith("sqlite:"):
         return contextlib.nullcontext()
-    folder = Path("mlruns")
+    folder = Path((make_url(uri).database or "").removeprefix("file:")).parent / "mlruns"
     folder.mkdir(exist_ok=True)
     return FileLock(folder / ".tracking.lock")

@@ -3,6 +3,8 @@
 Not here: threads and memory limits, which belong to whoever starts the process.
 """
 
+import gc
+
 import torch
 from torch import nn
 
@@ -51,6 +53,14 @@ def describe_device(device: torch.device) -> str:
         return f"{device} ({properties.name}, {properties.total_memory / 2**30:.0f} GiB)"
     threads = torch.get_num_threads()
     return f"{device} ({threads} thread{'s' if threads > 1 else ''})"
+
+
+def free_memory(device: torch.device) -> None:
+    """Give a device back what a failed training left: networks hang in cycles of references."""
+    gc.collect()
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.empty_cache()
 
 
 def bf16_is_faster(device: torch.device, model: nn.Module) -> bool:

@@ -69,8 +69,8 @@ def test_features_are_the_spectrograms_of_the_clips(
     config: SpectrogramConfig,
     frames_at_once: int,
 ) -> None:
-    monkeypatch.setattr("fourier.features.spectrogram.FRAMES_AT_ONCE", frames_at_once)
-    monkeypatch.setattr("fourier.features.compute.FRAMES_AT_ONCE", frames_at_once)
+    monkeypatch.setattr("fourier.features.kernels.FRAMES_AT_ONCE", frames_at_once)
+    monkeypatch.setattr("fourier.features.compute.CLIPS_AT_ONCE", 4)
     features = store.get(config)
     assert features.dtype == torch.float16
     assert features.shape == (6, config.bands, 32)
@@ -114,7 +114,7 @@ def test_the_file_is_an_ordinary_npy(store: FeatureStore, own_cache: Path) -> No
 def test_entries_of_several_blocks_are_read_in_the_right_places(
     store: FeatureStore, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entries, "BLOCK_BYTES", 1000)  # cuts the header, clips and numbers' bytes
+    monkeypatch.setattr(entries, "BYTES_AT_ONCE", 4 * BYTES // 6)
     features = store.get(CONFIG)
     assert torch.equal(FeatureStore(store.pcm, own_cache, CPU).get(CONFIG), features)
 
@@ -122,15 +122,16 @@ def test_entries_of_several_blocks_are_read_in_the_right_places(
 def test_blocks_find_their_places_on_a_device(
     store: FeatureStore, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entries, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(entries, "BYTES_AT_ONCE", 4 * BYTES // 6)
     features = store.get(CONFIG)
     path = entry_path(store, own_cache)
     checksums = json.loads(path.with_suffix(".json").read_text())["checksums"]
     target = torch.zeros(SHAPE, dtype=torch.float16)
     with path.open("rb") as file:  # as for a GPU, which reads in the same way
-        reader = entries._BlockReader(file, BYTES - features.nbytes, target)
-        for block in reversed(range(len(checksums))):
-            reader.read(block, checksums[block])
+        reader = entries._ClipReader(file, BYTES - features.nbytes, SHAPE, checksums, target)
+        assert reader.at_once == 4
+        for start in (4, 0):
+            reader.read(start)
     assert torch.equal(target, features)
 
 
@@ -154,9 +155,9 @@ def other_manifest(path: Path) -> None:
 
 
 DAMAGES = {
-    "bit in the header": (flip_bit_at(0.0), "its block 0 is not what was written"),
-    "bit in the middle": (flip_bit_at(0.5), "its block 0 is not what was written"),
-    "bit at the end": (flip_bit_at(1.0), "its block 0 is not what was written"),
+    "bit in the header": (flip_bit_at(0.0), "its header is not what was written"),
+    "bit in the middle": (flip_bit_at(0.5), "its clip 2 is not what was written"),
+    "bit at the end": (flip_bit_at(1.0), "its clip 5 is not what was written"),
     "truncated": (truncate, r"it has \d+ bytes instead of \d+"),
     "no features": (Path.unlink, "its features are missing"),
     "manifest changed": (other_manifest, "its manifest was changed"),
@@ -276,22 +277,23 @@ ASK = """
     from pathlib import Path
     import librosa.filters, numpy as np, pandas as pd, torch
     from fourier.config import SpectrogramConfig
-    from fourier.features import compute, store as module
+    from fourier.features import store as module
     from fourier.features.pcm import PcmStore
 
     path, checksums, digest, cache, mode, processes = sys.argv[1:]
     torch.set_num_threads(1)  # so that it may fork
-    compute.FRAMES_AT_ONCE = 1
-    parts = module.features_on_processor
+    at_full_speed = module.compute_on_processor
 
-    def slow_parts(*arguments):
-        for number, part in enumerate(parts(*arguments)):
-            yield part
+    def slowly(pcm, spectrogram, put):
+        def put_slowly(number, features):
+            put(number, features)
             if mode == "kill" and number == 3:
                 os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(0.05)
 
-    module.features_on_processor = slow_parts
+        at_full_speed(pcm, spectrogram, put_slowly)
+
+    module.compute_on_processor = slowly
     pcm = PcmStore(path=Path(path), clips=pd.DataFrame(index=range(6)), left_out=pd.DataFrame(),
                    sample_rate=8000, samples=4000, digest=digest,
                    checksums=np.array(checksums.split(","), np.uint32))

@@ -34,13 +34,15 @@ def own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def reopen(setting=SETTING, name="s", first=({"x": 0.25, "kind": "a"},), storage=None):
+def reopen(
+    setting=SETTING, name="s", first=({"x": 0.25, "kind": "a"},), storage=None, pruner="none"
+):
     return open_study(
         name,
         open_storage(storage),
         setting,
         sampler="tpe",
-        pruner="none",
+        pruner=pruner,
         lock=study_lock(name, storage),
         first=first,
     )
@@ -89,6 +91,36 @@ def test_a_lost_trial_does_not_count_and_its_slot_is_drawn_the_same_again():
     run_all(torn, 16)
     assert history(torn) == history(alone)
     assert len(torn.study.trials) == 21
+
+
+def learn_by_epochs(shared, claim):
+    """Report a curve; returns whether the trial was given up."""
+    x = learn(claim)
+    for epoch in range(SETTING.epochs):
+        claim.trial.report(x * (epoch + 1), epoch)
+        if claim.trial.should_prune():
+            return True
+    return False
+
+
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_a_lost_trial_and_its_number_change_nothing_about_which_trials_are_given_up(pruner):
+    found = []
+    for lost_at in (set(), {0, 3, 11, 14, 20}):
+        storage = f"lost-at-{len(lost_at)}.journal"
+        while claim := reopen(storage=storage, pruner=pruner).claim(24):  # a new process each
+            shared = reopen(storage=storage, pruner=pruner)
+            if claim.slot in lost_at:
+                lost_at.remove(claim.slot)
+                learn_by_epochs(shared, claim)
+                shared.bury(claim.trial, "killed")
+            elif learn_by_epochs(shared, claim):
+                shared.study.tell(claim.trial, state=TrialState.PRUNED)
+            else:
+                shared.study.tell(claim.trial, 1.0)
+        found.append([(t.params, t.state, t.intermediate_values) for t in shared.trials])
+    assert found[0] == found[1]
+    assert {state for _, state, _ in found[0]} == {TrialState.PRUNED, TrialState.COMPLETE}
 
 
 def test_another_seed_draws_other_trials():

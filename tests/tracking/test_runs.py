@@ -52,9 +52,10 @@ def test_parameters_hold_what_a_config_holds(tracker, run):
 
 
 def test_an_experiment_is_made_once_and_its_tags_follow(tracker):
-    first = tracker.open_experiment("deam", {"mlflow.note.content": "old"})
-    assert tracker.open_experiment("deam", {"mlflow.note.content": "new"}) == first
-    assert tracker.client.get_experiment(first).tags["mlflow.note.content"] == "new"
+    first = tracker.open_experiment("deam", {"kind": "old", "mlflow.note.content": "a person's"})
+    assert tracker.open_experiment("deam", {"kind": "new", "mlflow.note.content": "ours"}) == first
+    tags = tracker.client.get_experiment(first).tags
+    assert (tags["kind"], tags["mlflow.note.content"]) == ("new", "a person's")
 
 
 def test_a_deleted_experiment_comes_back(tracker):

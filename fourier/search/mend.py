@@ -1,0 +1,102 @@
+"""Runs that are not as their trials are, put right: what a process leaves that died in between.
+
+The study is what is true, because a trial is told to it only when all else of it is written
+(`fourier.search.trial`). So a run of a finished trial gets that trial's status, and its values
+where they differ; and a run that no trial owns is ``KILLED``. Not here: finding the trials whose
+process is gone (`fourier.search.study`).
+"""
+
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from fourier.errors import TrackingAwayError
+from fourier.search.points import best_points
+from fourier.search.record import StudyRecord, write_text
+from fourier.search.storage import storage_errors
+from fourier.search.study import Claim
+from fourier.tracking import KEY_TAG, TrackedRun
+
+STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
+STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+
+
+def mend(record: StudyRecord) -> int:
+    """Fail or free the trials whose process is gone, and put right what runs say of theirs.
+
+    Returns:
+        How many trials and runs there were to be put right.
+    """
+    lost = record.shared.bury_the_dead(lambda claim: give_run(record, claim))
+    return len(lost) + close_orphans(record)
+
+
+def close_orphans(record: StudyRecord) -> int:
+    """Put right the runs of a study that are not as their trials are.
+
+    Returns:
+        How many there were.
+    """
+    mine = {"mlflow.parentRunId": record.parent.id, "fourier.kind": "trial"}
+    runs = record.tracker.find_runs(record.experiment_id, mine)
+    # Read after the runs, so that every run that somebody has just begun has its trial here.
+    trials = {str(t.number): t for t in record.shared.study.get_trials(deepcopy=False)}
+    mended = 0
+    waiting = {name for kept in record.tracker.kept() for name in kept.runs}
+    for run in runs:
+        if waiting & _names(run):  # what is missing in it is on its way
+            continue
+        trial = trials.get(run.data.tags["fourier.trial"])
+        orphan = TrackedRun(record.tracker, run.info.run_id)
+        if _is_owned(run, trial):
+            mended += trial is not None and _make_equal(orphan, run, trial)
+        elif run.info.status != "KILLED":  # a study may have lost its newest trials to damage
+            orphan.set_tags({"fourier.state": "interrupted"})
+            orphan.end("KILLED")
+            mended += 1
+    return mended
+
+
+def give_run(record: StudyRecord, claim: Claim) -> None:
+    """Give a trial a run that is to fail and died before it had one."""
+    mine = {"mlflow.parentRunId": record.parent.id, "fourier.trial": str(claim.trial.number)}
+    try:
+        left = record.tracker.find_runs(record.experiment_id, mine)
+    except TrackingAwayError:  # one that is there all the same will be nobody's
+        left = []
+    run_id = left[0].info.run_id if left else record.open_trial(claim, None).id
+    with storage_errors():
+        claim.trial.set_user_attr("run_id", run_id)
+
+
+def _is_owned(run: Any, trial: FrozenTrial | None) -> bool:
+    """Whether a run is that of a trial that counts, or is about to be."""
+    if trial is None or "lost" in trial.user_attrs:
+        return False
+    return trial.user_attrs.get("run_id", run.info.run_id) in _names(run)
+
+
+def _names(run: Any) -> set[str]:
+    """What a run is called: MLflow's id, and the key that it had while MLflow was away."""
+    return {run.info.run_id, run.data.tags.get(KEY_TAG, "")}
+
+
+def _make_equal(orphan: TrackedRun, run: Any, trial: FrozenTrial) -> bool:
+    """Bring a run to what its trial is; returns whether there was anything to be done."""
+    if not trial.state.is_finished():
+        return False
+    state, status = STATES[trial.state.name], STATUS[trial.state.name]
+    metrics = {} if state == "failed" else trial.user_attrs.get("metrics", {})
+    points = best_points(metrics)
+    wrong = {name: value for name, value in points.items() if run.data.metrics.get(name) != value}
+    if not wrong and run.info.status == status:
+        return False
+    tags = {"fourier.state": state}
+    if state == "failed":
+        tags["fourier.reason"] = trial.user_attrs.get("reason", "")
+    if "stood" in trial.user_attrs:
+        write_text(orphan, "traceback.txt", trial.user_attrs["stood"])
+    orphan.log(wrong)
+    orphan.flush(tags)
+    orphan.end(status)
+    return True

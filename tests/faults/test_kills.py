@@ -1,0 +1,85 @@
+"""A process killed at every point of a sweep where something is half done."""
+
+import pytest
+
+STUDY, TRIAL = "optuna.study:Study", "optuna.trial:Trial"
+RUN, TRACKER = "fourier.tracking.runs:TrackedRun", "fourier.tracking.runs:Tracker"
+SHARED, RECORD = "fourier.search.study:SharedStudy", "fourier.search.record:StudyRecord"
+WRITE = "fourier.search:trial.write_artifacts"
+
+# Each start first runs again what the last one left, then most die in the trial after: the second.
+POINTS = {
+    "no run of the study yet": (f"{TRACKER}.open_run", "before"),
+    "the study's run is not noted": (f"{STUDY}.set_user_attr", "before", "run_id"),
+    "one baseline is measured": (f"{RUN}.end", "after"),
+    "baselines are not noted": (f"{STUDY}.set_user_attr", "before", "baselines"),
+    "asked, not claimed": (f"{STUDY}.ask", "after", "", 2),
+    "claimed": (f"{TRIAL}.set_user_attr", "after", "claim", 2),
+    "drawn, no run": (f"{TRACKER}.open_run", "before", "", 2),
+    "a run without its id in the trial": (f"{TRACKER}.open_run", "after", "", 2),
+    "a run without parameters": (f"{RUN}.log_params", "before", "", 2),
+    "a run that the trial knows": (f"{TRIAL}.set_user_attr", "after", "run_id", 2),
+    "an epoch is logged, not reported": (f"{TRIAL}.report", "before", "", 4),
+    "a dead trial is about to be buried": (f"{SHARED}.bury", "before"),
+    "a dead trial is buried, its run still runs": (f"{SHARED}.bury", "after"),
+    "an epoch is reported": (f"{TRIAL}.report", "after", "", 3),
+    "a dead trial is said to be lost, not ended": (f"{STUDY}.tell", "before"),
+    "learned, nothing written": (WRITE, "before", "", 2),
+    "its run is about to be ended": (f"{RUN}.end", "before"),
+    "artifacts in a folder": (WRITE, "after", "", 2),
+    "artifacts in the run": (f"{RUN}.log_folder", "after", "", 2),
+    "values in the run": (f"{RUN}.flush", "after", "{'fourier.state': 'complete'}", 2),
+    "values in the trial": (f"{TRIAL}.set_user_attr", "after", "metrics", 2),
+    "about to tell": (f"{STUDY}.tell", "before", "", 3),
+    "told, its run still runs": (f"{STUDY}.tell", "after", "", 3),
+    "the run of a finished trial is about to be ended": (f"{RUN}.end", "before"),
+    "ended": (f"{RUN}.end", "after", "", 3),
+    "about to tell of a failure": (f"{STUDY}.tell", "before", "", 2),
+    "told of a failure": (f"{STUDY}.tell", "after", "", 3),
+    "the run of a failure is about to be ended": (f"{RUN}.end", "before", "", 3),
+    "about to sum up": (f"{RECORD}.sum_up", "before"),
+    "summed up": (f"{RECORD}.sum_up", "after"),
+}
+IN_A_DATABASE = (
+    "a run without its id in the trial",
+    "a dead trial is said to be lost, not ended",
+    "values in the trial",
+    "told, its run still runs",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", [None, "sqlite:///studies.db"])
+def test_whatever_is_killed_the_next_start_puts_right(storage, run, killed, workplace, tiny_gtzan):
+    import dying
+
+    for name in POINTS if storage is None else IN_A_DATABASE:
+        wrong = "always" if "failure" in name else None
+        code = run(dying.start, workplace, tiny_gtzan, POINTS[name], storage=storage, wrong=wrong)
+        assert code == killed, f"{name}: {code}"
+    assert run(dying.start, workplace, tiny_gtzan, storage=storage) == 0
+    assert run(dying.check, workplace, None, storage=storage) == 0
+
+
+@pytest.mark.slow
+def test_a_trial_that_was_told_is_not_taken_back_when_mlflow_breaks_before_its_run_has_ended(
+    run, workplace, tiny_gtzan
+):
+    import dying
+
+    point = (f"{RUN}.end", "raise", "", 5)  # two baselines, a whole trial, this one's own
+    assert run(dying.start, workplace, tiny_gtzan, point, total=3) == 1
+    assert run(dying.start, workplace, tiny_gtzan, total=3) == 0
+    assert run(dying.check, workplace, 3) == 0
+    assert "lost" not in (workplace / "mlruns" / "studies.journal").read_text()
+
+
+@pytest.mark.slow
+def test_a_run_that_is_not_as_its_finished_trial_is_put_right(run, workplace, tiny_gtzan):
+    import dying
+
+    assert run(dying.start, workplace, tiny_gtzan, total=3) == 0
+    assert run(dying.falsify, workplace) == 0
+    assert run(dying.check, workplace, 3) == 1
+    assert run(dying.start, workplace, tiny_gtzan, total=3) == 0
+    assert run(dying.check, workplace, 3) == 0

@@ -1,0 +1,46 @@
+"""The compiled band powers beside those of the module that every device and every export uses."""
+
+import numpy as np
+import pytest
+import torch
+
+from fourier.config import SpectrogramConfig
+from fourier.features.kernels import BandPower
+from fourier.features.spectrogram import Spectrogram
+
+RATE = 8000
+
+
+@pytest.mark.parametrize(
+    ("samples", "settings"),
+    [
+        (4000, {}),
+        (4000, {"n_fft": 512, "hop_length": 128, "fmin": 300.0}),
+        (4000, {"n_fft": 256, "hop_length": 256, "n_mels": 64, "fmax": 2000}),  # empty bands
+        (4001, {"n_fft": 1024, "hop_length": 1, "n_mels": 8, "fmax": 500}),
+        (100, {"n_fft": 2048, "hop_length": 64}),  # shorter than half a frame
+        (4000, {"n_fft": 512, "hop_length": 40}),  # just over a block of frames
+        (1, {"n_fft": 512}),
+    ],
+)
+@pytest.mark.parametrize(("precision", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 2e-3)])
+def test_the_power_in_each_band_is_the_spectrograms(samples, settings, precision, tolerance):
+    settings = {"n_fft": 1024, "hop_length": 256, "n_mels": 32, "fmax": 4000} | settings
+    spectrogram = Spectrogram(SpectrogramConfig(**settings), RATE).to(precision)
+    rng = np.random.default_rng(0)
+    clip = rng.integers(-32768, 32768, samples).astype(np.int16)
+    waveform = torch.from_numpy(clip)[None].to(precision) / 32768
+    expected = spectrogram.band_power(spectrogram.cut(waveform))[0].numpy()
+    power = BandPower(spectrogram)(clip)
+    assert power.dtype == np.float32
+    assert power.shape == expected.shape
+    empty = ~expected.any(axis=1)
+    assert empty.sum() == spectrogram.empty_bands
+    assert not power[empty].any()
+    ratio = power[~empty] / expected[~empty]
+    assert np.abs(10 * np.log10(ratio)).max() <= tolerance
+
+
+def test_silence_has_no_power():
+    spectrogram = Spectrogram(SpectrogramConfig(fmax=4000), RATE).to(torch.float32)
+    assert not BandPower(spectrogram)(np.zeros(4000, np.int16)).any()
