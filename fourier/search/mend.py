@@ -10,6 +10,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from fourier.errors import TrackingAwayError
 from fourier.search.points import best_points
 from fourier.search.record import StudyRecord, write_text
 from fourier.search.storage import storage_errors
@@ -41,7 +42,10 @@ def close_orphans(record: StudyRecord) -> int:
     # Read after the runs, so that every run that somebody has just begun has its trial here.
     trials = {str(t.number): t for t in record.shared.study.get_trials(deepcopy=False)}
     mended = 0
+    waiting = {name for kept in record.tracker.kept() for name in kept.runs}
     for run in runs:
+        if waiting & _names(run):  # what is missing in it is on its way
+            continue
         trial = trials.get(run.data.tags["fourier.trial"])
         orphan = TrackedRun(record.tracker, run.info.run_id)
         if _is_owned(run, trial):
@@ -56,7 +60,10 @@ def close_orphans(record: StudyRecord) -> int:
 def give_run(record: StudyRecord, claim: Claim) -> None:
     """Give a trial a run that is to fail and died before it had one."""
     mine = {"mlflow.parentRunId": record.parent.id, "fourier.trial": str(claim.trial.number)}
-    left = record.tracker.find_runs(record.experiment_id, mine)
+    try:
+        left = record.tracker.find_runs(record.experiment_id, mine)
+    except TrackingAwayError:  # one that is there all the same will be nobody's
+        left = []
     run_id = left[0].info.run_id if left else record.open_trial(claim, None).id
     with storage_errors():
         claim.trial.set_user_attr("run_id", run_id)
@@ -66,8 +73,12 @@ def _is_owned(run: Any, trial: FrozenTrial | None) -> bool:
     """Whether a run is that of a trial that counts, or is about to be."""
     if trial is None or "lost" in trial.user_attrs:
         return False
-    names = (run.info.run_id, run.data.tags.get(KEY_TAG))  # the key, if MLflow was away then
-    return trial.user_attrs.get("run_id", run.info.run_id) in names
+    return trial.user_attrs.get("run_id", run.info.run_id) in _names(run)
+
+
+def _names(run: Any) -> set[str]:
+    """What a run is called: MLflow's id, and the key that it had while MLflow was away."""
+    return {run.info.run_id, run.data.tags.get(KEY_TAG, "")}
 
 
 def _make_equal(orphan: TrackedRun, run: Any, trial: FrozenTrial) -> bool:

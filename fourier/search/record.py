@@ -23,13 +23,7 @@ from fourier.corpora import PROTOCOLS
 from fourier.errors import StudyError, TrackingAwayError
 from fourier.search.storage import storage_errors
 from fourier.search.study import Claim, SharedStudy
-from fourier.tracking import (
-    TrackedRun,
-    Tracker,
-    save_view,
-    scratch_folder,
-    without_password,
-)
+from fourier.tracking import TrackedRun, Tracker, save_view, scratch_folder, without_password
 from fourier.training import describe_device
 from fourier.training.experiment import Experiment
 from fourier.training.facts import clips_fact, split_fact

@@ -208,10 +208,11 @@ class Sweep:
         If MLflow is still away, all of that is kept for it as well.
         """
         study, tracker = self.shared.study, self.record.tracker
+        with _may_be_away():
+            tracker.deliver(self.watcher.stage("delivering what was kept"))
+        with _may_be_away():
+            mend(self.record)
         with scratch_folder() as folder, self.shared.lock:
-            with _may_be_away():
-                tracker.deliver(self.watcher.stage("delivering what was kept"))
-                mend(self.record)
             runs = self.record.trial_runs()
             results_table(self.shared, runs).to_csv(folder / "trials.csv", index=False)
             baselines = pd.DataFrame(list(self.baselines.values()), index=list(self.baselines))

@@ -45,6 +45,9 @@ def tracking_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
+        advice = "check MLFLOW_TRACKING_URI, or unset it to use ./mlflow.db"
+        if "MLFLOW_TRACKING_URI" not in os.environ:
+            advice = "work where you may write and there is room, or set MLFLOW_TRACKING_URI"
         leaf = TrackingAwayError if is_outage(error, uri) else TrackingError
         advice = "check MLFLOW_TRACKING_URI, or unset it to use ./mlflow.db"
         if "MLFLOW_TRACKING_URI" not in os.environ:

@@ -66,16 +66,14 @@ class Outbox:
         started = time.monotonic()
         if self._spool is not None and started >= self._next_try:
             self._deliver_a_little()
-        if self._spool is None:
-            try:
-                self.writer.carry_out(write)
-            except TrackingAwayError:
-                self._spool = Spool.create(self.root, self._uri)
-                self._wait(started)
-            else:
-                return
-        entry = {"kind": write.kind, "run": write.run, "data": write.data}
-        self._spool.append(entry, write.files)
+        if self._spool is not None:
+            _append(self._spool, write)
+            return
+        try:
+            self.writer.carry_out(write)
+        except TrackingAwayError as away:
+            self._begin(write, away)
+            self._wait(started)
 
     def deliver(self, progress: Progress = lambda _done, _total: None) -> Delivered:
         """Deliver everything that waits: this process's own, and what dead processes left.
@@ -121,6 +119,18 @@ class Outbox:
     def _uri(self) -> str:
         return without_password(self.writer.uri)
 
+    def _begin(self, write: Write, away: TrackingAwayError) -> None:
+        """Keep the first write; where that fails too (one full disk), say what MLflow said."""
+        spool = None
+        try:
+            spool = Spool.create(self.root, self._uri)
+            _append(spool, write)
+        except TrackingError:
+            if spool is not None:
+                spool.discard()
+            raise away from None
+        self._spool = spool
+
     def _deliver_a_little(self) -> None:
         """Deliver what can be delivered in a moment; what cannot stays where it is."""
         spool, started = self._spool, time.monotonic()
@@ -163,6 +173,11 @@ class Outbox:
     def _wait(self, started: float) -> None:
         now = time.monotonic()
         self._next_try = now + max(RETRY_SECONDS, SHARE * (now - started))
+
+
+def _append(spool: Spool, write: Write) -> None:
+    entry = {"kind": write.kind, "run": write.run, "data": write.data}
+    spool.append(entry, write.files)
 
 
 def _write_of(entry: dict[str, Any], files: Path) -> Write:
