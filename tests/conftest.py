@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,12 @@ import pytest
 import soundfile
 
 BESIDE_THE_PROJECT = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_sessionstart() -> None:
+    """Hear Ctrl-C, as do the processes that tests start, also where a shell's `&` takes that away."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

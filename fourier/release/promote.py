@@ -84,12 +84,12 @@ def promote(plan: Plan, audience: Audience) -> Promotion:
     RESULTS.mkdir(exist_ok=True)
     lock = FileLock(RESULTS / f".promote-{digest_of(plan.model)}.lock", timeout=0)
     try:
-        lock.acquire()
+        held = lock.acquire()
     except Timeout:
         raise ReleaseError(
             f"another promotion of {plan.model} runs here; wait until it has ended"
         ) from None
-    with lock:
+    with held:
         setting = plan.record.shared.setting
         confirmed = confirm(plan.experiment, setting, plan.candidates, plan.seeds, audience)
         winner = pick_winner(confirmed)

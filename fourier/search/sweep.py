@@ -225,7 +225,8 @@ class Sweep:
                 metrics["best/objective"] = best[0].value or 0.0
                 metrics |= best_points(best[0].user_attrs["metrics"])
                 tags["fourier.best_trial"] = str(best[0].number)
-                tags["fourier.best_run"] = runs[best[0].user_attrs["run_id"]]
+                best_run = best[0].user_attrs["run_id"]  # maybe of a trial that ended just now
+                tags["fourier.best_run"] = runs.get(best_run, best_run)
             self.record.sum_up(folder, metrics, tags)
             if all(trial.state.is_finished() for trial in self.shared.trials):
                 self.record.parent.end()  # else another worker is still at it

@@ -183,7 +183,10 @@ def runs_of(database):
 
 
 OWN_TAGS = {"fourier.run_key", "mlflow.parentRunId", "fourier.best_run", "fourier.study_key"}
-OWN_FILES = {"history.csv", "trials.csv", "baselines.csv", "study.html", "trial.png"}
+OWN_FILES = {
+    *("history.csv", "trials.csv", "baselines.csv", "study.html", "trial.png"),
+    "checksums.json",  # of these too
+}
 """Other from sweep to sweep, with an outage or without: ids, seconds, identifiers of plots."""
 
 
