@@ -20,7 +20,7 @@ BESIDE_THE_PROJECT = Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_sessionstart() -> None:
-    """Hear Ctrl-C, as do the processes that tests start, also where a shell's `&` takes that away."""
+    """Hear Ctrl-C, and have the processes that tests start hear it, also behind a shell's `&`."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -16,7 +16,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
     [
         ("startup", [], ["< 0.5 s", "< 0.5 s", "< 0.5 s"]),
         ("prediction", [], [">= 40x", ">= 150x", "<= 300 MiB more"]),
-        ("orchestration", [], ["<= 40 ms", "<= 1 ms", ">= 3x"]),
+        ("orchestration", [], ["<= 40 ms", "<= 1 ms", ">= 3x less"]),
         ("orchestration-growth", ["--growth"], ["<= 1.2x"]),
         ("time_to_quality", [], ["<= 0.5"]),
     ],
