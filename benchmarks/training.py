@@ -76,15 +76,13 @@ def main() -> int:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     device = pick_device(arguments.device)
-    rows, raw = [], {}
+    title = f"Clips a second in training on {describe_device(device)}"
     for name in arguments.architectures:
         with tempfile.TemporaryDirectory(prefix="training-") as folder:
             case = case_of(name, small=arguments.small)
             speeds = measure(case, device, Path(folder), arguments)
-        rows += rows_of(name, case, speeds)
-        raw[name] = speeds
-    title = f"Clips a second in training on {describe_device(device)}"
-    publish("training", title, rows, arguments, clips_a_second=raw)
+        rows = rows_of(name, case, speeds)
+        publish(f"training-{name}", title, rows, arguments, clips_a_second=speeds)
     return 0
 
 

@@ -12,9 +12,9 @@ def test_fit_is_put_beside_the_bare_step_and_a_loader(tmp_path: Path) -> None:
     command = [sys.executable, SCRIPT, "--small", "--threads", "1", "--out", tmp_path]
     command += ["--architectures", "mlp"]
     subprocess.run(command, check=True, capture_output=True)
-    found = json.loads((tmp_path / "results" / "training.json").read_text())
+    found = json.loads((tmp_path / "results" / "training-mlp.json").read_text())
     assert [row["required"] for row in found["rows"] if row["required"]] == [">= 0.9x", ">= 3x"]
-    speeds = found["measured"]["clips_a_second"]["mlp"]
+    speeds = found["measured"]["clips_a_second"]
     assert set(speeds) == {
         "fourier", "bare step", "DataLoader, 0 workers", "DataLoader, 2 workers",
     }  # fmt: skip
