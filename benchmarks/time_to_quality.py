@@ -191,12 +191,19 @@ def rows_of(races: Sequence[Race], trials: int) -> list[Row]:
     return rows + [
         Row(
             what=f"seed {one.seed}: concordance {one.target:.3f}",
-            project=f"{one.project_seconds:.0f} s, {one.trials} trials, {one.pruned} pruned",
+            project=f"{reached_in(one)}, {one.trials} trials, {one.pruned} pruned",
             peer=f"had it after {one.first_seconds:.0f} of {one.whole_seconds:.0f} s",
-            ratio=f"{one.project_seconds / one.whole_seconds:.2f}",
+            ratio=f"{share:.2f}" if (share := one.project_seconds / one.whole_seconds) < 1 else "",
         )
         for one in races
     ]
+
+
+def reached_in(race: Race) -> str:
+    """When the project had what the search had found, in words."""
+    if race.project_seconds < float("inf"):
+        return f"{race.project_seconds:.0f} s"
+    return f"not reached in {race.whole_seconds:.0f} s"
 
 
 def main() -> None:
