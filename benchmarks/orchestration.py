@@ -244,19 +244,12 @@ def with_epochs(config: TrialConfig) -> TrialConfig:
 
 
 @contextlib.contextmanager
-def timed_pictures() -> Iterator[list[float]]:
-    """The seconds that each trial's picture takes."""
-    taken: list[float] = []
+def without_pictures() -> Iterator[None]:
+    """No trial draws its picture."""
     original = search_trial.draw_trial
-
-    def draw(*arguments: Any, **named: Any) -> None:
-        began = time.perf_counter()
-        original(*arguments, **named)
-        taken.append(time.perf_counter() - began)
-
-    search_trial.draw_trial = draw
+    search_trial.draw_trial = lambda *_, **__: None
     try:
-        yield taken
+        yield
     finally:
         search_trial.draw_trial = original
 
@@ -271,20 +264,19 @@ def milliseconds(work: Callable[[int], None], count: int) -> float:
 def compare(folder: Path, blocks: int, block: int) -> tuple[list[Row], dict[str, Any]]:
     """Bare loop, project and callback, a block of trials each in turn."""
     bare, project, callback = Bare(folder), Project(folder / "a"), Callback(folder / "b")
-    taken: dict[str, list[float]] = {"bare": [], "project": [], "callback": [], "picture": []}
-    with timed_pictures() as pictures:
-        for _ in range(blocks):
-            taken["bare"].append(milliseconds(bare.run, block))
-            pictures.clear()
+    taken: dict[str, list[float]] = {"bare": [], "project": [], "pictured": [], "callback": []}
+    for _ in range(blocks):
+        taken["bare"].append(milliseconds(bare.run, block))
+        with without_pictures():
             taken["project"].append(milliseconds(project.run, block))
-            taken["picture"].append(sum(pictures) / block * 1000)
-            taken["callback"].append(milliseconds(callback.run, block))
+        taken["callback"].append(milliseconds(callback.run, block))
+        epochs = len(project.experiment.reports)
+        taken["pictured"].append(milliseconds(project.run, max(1, block // 5)))
+        del project.experiment.reports[epochs:]
     epoch = 1000 * sum(project.experiment.reports) / len(project.experiment.reports)
-    ours = [
-        whole - loop - picture
-        for whole, loop, picture in zip(
-            taken["project"], taken["bare"], taken["picture"], strict=True
-        )
+    ours = [whole - loop for whole, loop in zip(taken["project"], taken["bare"], strict=True)]
+    pictures = [
+        whole - without for whole, without in zip(taken["pictured"], taken["project"], strict=True)
     ]
     theirs = [whole - loop for whole, loop in zip(taken["callback"], taken["bare"], strict=True)]
     trial = median(ours) - EPOCHS * epoch
@@ -310,7 +302,7 @@ def compare(folder: Path, blocks: int, block: int) -> tuple[list[Row], dict[str,
             required=f">= {LESS_THAN_CALLBACK:.0f}x less",
             reached=less >= LESS_THAN_CALLBACK,
         ),
-        Row(what="the picture of a trial, apart", project=f"{median(taken['picture']):.1f} ms"),
+        Row(what="the picture of a trial, apart", project=f"{median(pictures):.1f} ms"),
     ]
     return rows, taken | {"epoch_ms": epoch, "trials": blocks * block}
 

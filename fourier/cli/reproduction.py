@@ -248,7 +248,7 @@ def _run(
     from fourier.features.cache import default_cache
     from fourier.features.pcm import open_pcm
     from fourier.features.store import FeatureStore
-    from fourier.search.record import environment_tags
+    from fourier.search.command import environment_tags
     from fourier.tracking import Tracker, save_view
     from fourier.training import pick_device
 

@@ -19,7 +19,7 @@ from fourier.corpora import PROTOCOLS
 from fourier.errors import ReleaseError
 from fourier.release.registry import registry_errors
 from fourier.release.runs import RunConfig, read_config
-from fourier.search.record import environment_tags
+from fourier.search.command import environment_tags
 from fourier.search.watch import Watcher
 from fourier.tracking import TrackedRun, Tracker, scratch_folder, write_checksums
 from fourier.training import Experiment, Result, TrainingDiverged

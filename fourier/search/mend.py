@@ -64,9 +64,12 @@ def give_run(record: StudyRecord, claim: Claim) -> None:
         left = record.tracker.find_runs(record.experiment_id, mine)
     except TrackingAwayError:  # one that is there all the same will be nobody's
         left = []
-    run_id = left[0].info.run_id if left else record.open_trial(claim, None).id
-    with storage_errors():
-        claim.trial.set_user_attr("run_id", run_id)
+    if left:
+        with storage_errors():
+            claim.trial.set_user_attr("run_id", left[0].info.run_id)
+    else:
+        record.open_trial(claim, None)
+        record.tracker.settle()
 
 
 def _is_owned(run: Any, trial: FrozenTrial | None) -> bool:

@@ -7,23 +7,18 @@ there from the moment a run is made, so a run whose process died can be found an
 
 import contextlib
 import json
-import os
-import platform
-import shlex
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fourier
 from fourier.config import SpectrogramConfig, TrialConfig
 from fourier.corpora import PROTOCOLS
 from fourier.errors import StudyError, TrackingAwayError
+from fourier.search.command import environment_tags
 from fourier.search.storage import storage_errors
 from fourier.search.study import Claim, SharedStudy
-from fourier.tracking import TrackedRun, Tracker, save_view, scratch_folder, without_password
+from fourier.tracking import TrackedRun, Tracker, save_view, scratch_folder
 from fourier.training import describe_device
 from fourier.training.experiment import Experiment
 from fourier.training.facts import clips_fact, split_fact
@@ -132,7 +127,17 @@ class StudyRecord:
         )
 
     def open_trial(self, claim: Claim, config: TrialConfig | None) -> TrackedRun:
-        """Make the run of a claimed trial; without a configuration if none could be drawn."""
+        """Make the run of a claimed trial, in the background, and have the trial carry its id.
+
+        Args:
+            claim: the trial.
+            config: None if none could be drawn.
+        """
+
+        @storage_errors()
+        def note(run_id: str) -> None:
+            claim.trial.set_user_attr("run_id", run_id)
+
         number = claim.trial.number
         tags = {
             "fourier.kind": "trial",
@@ -142,9 +147,9 @@ class StudyRecord:
         }
         if config is not None:
             tags["fourier.digest"] = config.digest
-        run = self._child(f"trial {number:04d}", tags)
+        run = self._child(f"trial {number:04d}", tags, note)
         if config is not None:
-            run.log_params(config.to_flat())
+            run.log_params(config.to_flat(), wait=False)
         return run
 
     def open_promotion(self, tags: Mapping[str, str]) -> TrackedRun:
@@ -197,10 +202,12 @@ class StudyRecord:
         self.parent.log_folder(folder)
         self.parent.set_tags(tags)
 
-    def _child(self, name: str, tags: Mapping[str, str]) -> TrackedRun:
+    def _child(
+        self, name: str, tags: Mapping[str, str], made: Callable[[str], None] | None = None
+    ) -> TrackedRun:
         common = {"mlflow.parentRunId": self.parent.id}
         tags = common | _study_tags(self.shared, self.experiment) | dict(tags)
-        return self.tracker.open_run(self.experiment_id, name, tags)
+        return self.tracker.open_run(self.experiment_id, name, tags, made=made)
 
 
 def _make_parent(
@@ -220,44 +227,6 @@ def _make_parent(
         parent.log_params(shared.setting.__dict__ | how)
         _write_leaks(parent, experiment)
     return parent
-
-
-def environment_tags() -> dict[str, str]:
-    """The exact command, the state of the source, and the machine, as a run's tags."""
-    import torch
-
-    tags = {
-        "mlflow.source.name": sys.argv[0],
-        "mlflow.source.type": "LOCAL",
-        "mlflow.user": os.environ.get("USER", ""),
-        "fourier.command": without_password(shlex.join(sys.argv))
-        .encode(errors="backslashreplace")
-        .decode(),
-        "fourier.version": fourier.__version__,
-        "fourier.python": platform.python_version(),
-        "fourier.torch": torch.__version__,
-    }
-    commit = _git("rev-parse", "HEAD")
-    if commit:
-        tags["mlflow.source.git.commit"] = commit
-        tags["fourier.git_dirty"] = str(bool(_git("status", "--porcelain"))).lower()
-    return tags
-
-
-def _git(*words: str) -> str:
-    """What git says of the source that this package runs from; empty where there is no git."""
-    folder = Path(__file__).parent
-    try:
-        answer = subprocess.run(  # noqa: S603  fixed words, no shell
-            ["git", "-C", str(folder), *words],  # noqa: S607
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return answer.stdout.strip()
 
 
 def _study_tags(shared: SharedStudy, experiment: Experiment) -> dict[str, str]:

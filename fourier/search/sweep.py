@@ -173,13 +173,16 @@ class Sweep:
             trial_seconds,
         )
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        while deadline is None or time.monotonic() < deadline:
-            claim = self.shared.claim(total)
-            if claim is None:
-                return
-            outcome = runner.run(claim)
-            if failures is not None:
-                failures.note(outcome)
+        try:
+            while deadline is None or time.monotonic() < deadline:
+                claim = self.shared.claim(total)
+                if claim is None:
+                    return
+                outcome = runner.run(claim)
+                if failures is not None:
+                    failures.note(outcome)
+        finally:
+            self.record.tracker.settle()
 
     def outcome_of(self, trial: FrozenTrial) -> Outcome:
         """How a trial ended that another process ran."""

@@ -1,9 +1,9 @@
 """One trial: drawn, trained, written to its run, and told to the study.
 
-The order matters. The run exists before training starts, with the trial's number in its tags, and
-the trial carries the run's id; everything is in the run before Optuna is told the value; the run
-ends last. So whatever is killed in between, the next start can tell what happened and put it right
-(`fourier.search.mend`).
+The order matters. The run is made with the trial's number in its tags, and then the trial carries
+the run's id; everything is in the run before Optuna is told the value; the run ends last. So
+whatever is killed in between, the next start can tell what happened and put it right
+(`fourier.search.mend`). All of it but the end is written while the network learns.
 """
 
 import dataclasses
@@ -80,8 +80,6 @@ class TrialRunner:
                 run = self.record.open_trial(
                     claim, None if isinstance(config, Exception) else config
                 )
-                with storage_errors():
-                    claim.trial.set_user_attr("run_id", run.id)
                 outcome = self._learn_or_fail(claim, run, config, limit)
         except (FourierError, KeyboardInterrupt, SystemExit) as error:
             self._give_back(claim, run, error)
@@ -144,7 +142,7 @@ class TrialRunner:
             self.shared.study.tell(claim.trial, state=TrialState.PRUNED)
         else:
             self.shared.study.tell(claim.trial, value)
-        run.end("FINISHED")
+        run.end("FINISHED", wait=False)
         return Outcome(
             number=claim.trial.number,
             slot=claim.slot,
@@ -191,7 +189,7 @@ class TrialRunner:
         if meter:
             meter.sample()
             claim.trial.set_user_attr("energy", {"joules": meter.joules, "source": meter.source})
-            run.log({"energy/joules": meter.joules})
+            run.keep({"energy/joules": meter.joules})
         return result, reporter.pruned
 
     def _give_back(self, claim: Claim, run: TrackedRun | None, error: BaseException) -> None:
@@ -200,6 +198,10 @@ class TrialRunner:
         One that was told to the study before something broke stays what it is; its run is ended by
         whoever looks next (`fourier.search.mend`).
         """
+        try:
+            self.record.tracker.settle()  # or the id of its run would come after its end
+        except FourierError:  # MLflow refuses what is in it: whoever looks next ends it
+            run = None
         if self.shared.has_ended(claim.trial):
             return
         try:
@@ -225,15 +227,15 @@ class TrialRunner:
     ) -> None:
         """Everything that the run shall hold besides its curves."""
         best = best_points(result.metrics) | fold_metrics(result, self.experiment.task)
-        run.log(best | {"best/epoch": result.best_epoch, "time/seconds": result.seconds})
+        run.keep(best | {"best/epoch": result.best_epoch, "time/seconds": result.seconds})
         for epoch, metrics in enumerate(result.history if result.folds else []):
-            run.log(curve_points(metrics), step=epoch)
+            run.keep(curve_points(metrics), step=epoch)
+        run.flush({"fourier.state": state}, wait=False)  # while the picture is drawn
         with scratch_folder() as folder:
             title = f"trial {claim.trial.number:04d}   {config.describe()}"
             write_artifacts(folder, title, self.experiment, config, result)
             write_checksums(folder)
             run.log_folder(folder)
-        run.flush({"fourier.state": state})
 
 
 class _Reporter:
@@ -260,12 +262,15 @@ class _Reporter:
         value = metrics["objective"]
         self.best = value if self.best is None else better(self.best, value)
         shown = {name: value for name, value in metrics.items() if name in self.curves}
-        self.run.log(curve_points(shown), step=epoch)
+        self.run.keep(curve_points(shown), step=epoch)
         self.runner.watcher.epoch_ends(self.claim.slot, epoch, self.epochs, metrics)
         self.limit.check()
         # The best so far, so that a pruned trial is worth the same here and in its run.
         self.claim.trial.report(self.best, epoch)
-        self.pruned = epoch + 1 < self.epochs and self.claim.trial.should_prune()
+        ends = epoch + 1 == self.epochs
+        self.pruned = not ends and self.claim.trial.should_prune()
+        if not (ends or self.pruned):  # else it is written at once, with what else there is
+            self.run.post()
         return self.pruned
 
 
@@ -288,14 +293,13 @@ def write_artifacts(
         save_file(result.state, folder / "weights.safetensors")
     experiment.predictions(result).to_csv(folder / "predictions.csv", index=False)
     pd.DataFrame(result.history).to_csv(folder / "history.csv", index_label="epoch")
-    truth = experiment.clips.iloc[result.rows][list(experiment.corpus.targets)].to_numpy()
     draw_trial(
         folder / "trial.png",
         title=title,
         history=result.history,
         objective=experiment.task.objective,
         predictions=result.predictions,
-        truth=truth[:, 0] if experiment.corpus.classes else truth,
+        truth=experiment.truth(result),
         targets=experiment.corpus.targets,
         classes=experiment.corpus.classes,
     )

@@ -7,8 +7,9 @@ from fourier.tracking.links import save_view, version_link
 from fourier.tracking.outage import require_answer
 from fourier.tracking.outbox import SPOOL
 from fourier.tracking.pictures import draw_trial
-from fourier.tracking.runs import TrackedRun, Tracker
+from fourier.tracking.runs import TrackedRun
 from fourier.tracking.spool import Kept, look
+from fourier.tracking.tracker import Tracker
 from fourier.tracking.writes import KEY, KEY_TAG
 
 __all__ = [

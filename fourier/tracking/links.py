@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
 from fourier.digest import digest_of
-from fourier.tracking.runs import Tracker
+from fourier.tracking.tracker import Tracker
 
 UI = "http://127.0.0.1:5000"
 """Where ``mlflow ui`` listens unless told otherwise."""

@@ -1,15 +1,9 @@
-"""What happened, in MLflow: a task is an experiment, a study a parent run, a trial a child run.
+"""One run of MLflow being written: its curves in batches, which nobody waits for, and its files.
 
-Everything goes through one client with an explicit address, so nothing depends on MLflow's global
-state, and several processes write side by side. Curves are kept in memory and written in batches,
-at most one write a second: a write costs milliseconds, an epoch may take less. Not here: what is
-worth writing (the search decides), and models in the registry (the release does).
+A write costs milliseconds and an epoch may take less, so points are kept in memory and written in
+the background. Not here: making a run, and everything that is not one (`fourier.tracking.tracker`).
 """
 
-import contextlib
-import logging
-import os
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,249 +11,81 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
-from fourier.errors import TrackingAwayError
-from fourier.shown import without_password
-from fourier.tracking.database import write_ahead
-from fourier.tracking.outage import give_up_soon, require_answer, tracking_errors
-from fourier.tracking.outbox import Delivered, Outbox, Progress
-from fourier.tracking.spool import Kept
-from fourier.tracking.writes import KEY_TAG, Kind, Write, Writer, new_key
+from fourier.tracking.writes import Kind, Write
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from fourier.tracking.tracker import Tracker
 
-FLUSH_SECONDS = 1.0
-NOTE = "mlflow.note.content"
-"""An experiment's description in the UI, where people write too."""
+SOONEST_SECONDS, LATEST_SECONDS = 0.05, 1.0
+"""How long a curve waits to be written: a tenth of its age, within these bounds.
+
+So little of it is left to be written at the end of a short run, and a long one costs little.
+"""
 PARAM_CHARS = 6000
 """MLflow refuses longer parameter values."""
 
 
-@dataclass(frozen=True)
-class Tracker:
-    """One MLflow tracking store.
-
-    Attributes:
-        uri: its address, as MLflow understands it.
-        client: the client that all writing goes through.
-        writer: carries writes out.
-        outbox: keeps them while the store is away; None makes that an error.
-    """
-
-    uri: str
-    client: "MlflowClient"
-    writer: Writer
-    outbox: Outbox | None = None
-
-    @classmethod
-    def connect(
-        cls, uri: str | None = None, *, spool: Path | None = None, may_be_away: bool = False
-    ) -> "Tracker":
-        """Open a tracking store, making its database where there is none.
-
-        Args:
-            uri: an MLflow tracking address; None takes ``MLFLOW_TRACKING_URI``, and without it
-                ``mlflow.db`` in the working directory, which is also what ``mlflow ui`` opens.
-            spool: the folder that keeps what is written while the store is away; None makes that
-                an error.
-            may_be_away: whether the store may be so from the beginning, because somebody else has
-                seen that it is the right one.
-
-        Raises:
-            TrackingAwayError: the store does not answer.
-            TrackingError: it cannot be used.
-        """
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a sweep phones nobody
-        # Else MLflow prints each run's address, with the password of a server that has one.
-        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # rooms never print
-        import mlflow
-        from mlflow import MlflowClient
-
-        for name in ("mlflow", "alembic"):  # "Creating initial database tables…", 40 lines
-            logging.getLogger(name).setLevel(logging.WARNING)
-        # It prints a database's errors with their traceback, and raises them too.
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-        uri = uri or mlflow.get_tracking_uri()
-        if spool is not None:
-            give_up_soon()
-        with tracking_errors(uri), _one_at_a_time(uri):
-            client = MlflowClient(uri)
-        try:
-            if uri.startswith(("http://", "https://")):
-                require_answer(uri)
-            with tracking_errors(uri), _one_at_a_time(uri):
-                client.search_experiments(max_results=1)
-                if uri.startswith("sqlite:"):
-                    write_ahead(uri)
-        except TrackingAwayError:
-            if not may_be_away:
-                raise
-        writer = Writer(uri, client)
-        return cls(uri, client, writer, None if spool is None else Outbox(writer, spool))
-
-    def open_experiment(self, name: str, tags: Mapping[str, str]) -> str:
-        """Find or make an experiment, bring its tags but the note up to date, and return its id."""
-        with tracking_errors(self.uri), _one_at_a_time(self.uri):
-            experiment = self.client.get_experiment_by_name(name)
-            if experiment is None:
-                return str(self.client.create_experiment(name, tags=dict(tags)))
-            if experiment.lifecycle_stage == "deleted":
-                self.client.restore_experiment(experiment.experiment_id)
-            for key, value in tags.items():
-                written = key == NOTE and key in experiment.tags  # and maybe by hand
-                if experiment.tags.get(key) != value and not written:
-                    self.client.set_experiment_tag(experiment.experiment_id, key, value)
-            return str(experiment.experiment_id)
-
-    @property
-    def shown_uri(self) -> str:
-        """The address as it may be shown."""
-        return without_password(self.uri)
-
-    def set_experiment_tag(self, experiment: str, key: str, value: str) -> None:
-        """Set one tag of an experiment."""
-        data = {"experiment": experiment, "key": key, "value": value}
-        self.write(Write("experiment tag", "", data))
-
-    def open_run(
-        self, experiment: str, name: str, tags: Mapping[str, str], *, at_once: bool = False
-    ) -> "TrackedRun":
-        """Make a run, started now, with its tags already there should the process die next.
-
-        Args:
-            experiment: MLflow's id of it.
-            name: the run's.
-            tags: what it is found by.
-            at_once: whether MLflow must be there, because others need the run's id.
-        """
-        key = new_key()
-        mark = {KEY_TAG: key} if self.outbox else {}  # so that it is found, should it be asked for
-        data = {"experiment": experiment, "name": name, "tags": dict(tags) | mark, "start": _now()}
-        write = Write("run", key, data)
-        if at_once:
-            self.writer.carry_out(write)
-        else:
-            self.write(write)
-        return TrackedRun(self, self.writer.ids.get(key, key))
-
-    def write(self, write: Write) -> None:
-        """Write, or keep it for later where there is an outbox."""
-        if self.outbox:
-            self.outbox.write(write)
-        else:
-            self.writer.carry_out(write)
-
-    def deliver(self, progress: Progress = lambda _done, _total: None) -> Delivered:
-        """Deliver what is kept, by this process or by one that died.
-
-        Args:
-            progress: called with (done, total).
-
-        Raises:
-            TrackingAwayError: the store is still away.
-            TrackingError: it refuses something.
-        """
-        return self.outbox.deliver(progress) if self.outbox else Delivered(0, 0)
-
-    def kept(self) -> list[Kept]:
-        """What is kept for this store, by all processes."""
-        return self.outbox.kept() if self.outbox else []
-
-    def close(self) -> None:
-        """Leave what is kept to whoever comes next."""
-        if self.outbox:
-            self.outbox.close()
-
-    def id_of(self, run: str) -> str:
-        """MLflow's id of a run that a trial names; what is not delivered yet keeps its key.
-
-        Raises:
-            TrackingAwayError: the store does not answer, and only it knows.
-        """
-        return self.writer.find_id(run) or run
-
-    def find_runs(self, experiment: str, tags: Mapping[str, str]) -> list["Run"]:
-        """All runs of an experiment that carry these tags, oldest first."""
-        query = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
-        found: list[Run] = []
-        token: str | None = None
-        with tracking_errors(self.uri):
-            while True:
-                page = self.client.search_runs(
-                    [experiment],
-                    query,
-                    max_results=1000,
-                    order_by=["attributes.start_time ASC"],
-                    page_token=token,
-                )
-                found += page
-                token = page.token
-                if not token:
-                    return found
-
-    def read_artifact(self, run_id: str, name: str) -> str | None:
-        """The text of one file of a run; None if the run has no such file."""
-        with tracking_errors(self.uri), tempfile.TemporaryDirectory() as folder:
-            if name not in {each.path for each in self.client.list_artifacts(run_id)}:
-                return None
-            return Path(self.client.download_artifacts(run_id, name, folder)).read_text()
-
-    def run_exists(self, run_id: str) -> bool:
-        """Whether a run is there and not deleted."""
-        from mlflow.exceptions import MlflowException
-        from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
-
-        absent = ErrorCode.Name(RESOURCE_DOES_NOT_EXIST)
-        with tracking_errors(self.uri):
-            try:
-                return bool(self.client.get_run(run_id).info.lifecycle_stage == "active")
-            except MlflowException as error:
-                if error.error_code == absent:
-                    return False
-                raise
-
-
 @dataclass
 class TrackedRun:
-    """A run being written: curves in batches, everything else at once.
+    """A run being written: curves in batches, and nobody waits for them.
 
     Attributes:
         tracker: the store that it is in.
-        id: MLflow's run id; the run's key if it was made while MLflow was away.
+        id: MLflow's run id; the run's key if it was made in the background, or while MLflow was
+            away.
     """
 
-    tracker: Tracker
+    tracker: "Tracker"
     id: str
     _metrics: list[tuple[str, float, int, int]] = field(default_factory=list)
-    _written: float = field(default_factory=time.monotonic)
+    _begun: float = field(default_factory=time.monotonic)
+    _written: float = 0.0
 
-    def log_params(self, params: Mapping[str, Any]) -> None:
-        """Write parameters, None among them as an empty value."""
+    def log_params(self, params: Mapping[str, Any], *, wait: bool = True) -> None:
+        """Write parameters, None among them as an empty value.
+
+        Args:
+            params: by name.
+            wait: until they are written.
+        """
         texts = {
             key: "" if value is None else str(value)[:PARAM_CHARS] for key, value in params.items()
         }
-        self._write("batch", {"params": texts})
+        self._write("batch", {"params": texts}, wait=wait)
 
     def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Keep one point of each curve; written when the last write is a second ago."""
-        now = _now()
-        self._metrics += [(key, float(value), now, step) for key, value in metrics.items()]
-        if time.monotonic() - self._written >= FLUSH_SECONDS:
-            self.flush()
+        """Keep one point of each curve, and write what is kept if it is time."""
+        self.keep(metrics, step)
+        self.post()
 
-    def flush(self, tags: Mapping[str, str] | None = None) -> None:
-        """Write what is kept, and with it tags."""
+    def keep(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Keep one point of each curve, to be written with the next ones."""
+        time_of_all = now()
+        self._metrics += [(key, float(value), time_of_all, step) for key, value in metrics.items()]
+
+    def post(self) -> None:
+        """Write what is kept in the background, if it is time and nothing else is under way."""
+        age = time.monotonic() - self._begun
+        patience = min(max(SOONEST_SECONDS, age / 10), LATEST_SECONDS)
+        if age - self._written >= patience and not self.tracker.courier.busy:
+            self.flush(wait=False)
+
+    def flush(self, tags: Mapping[str, str] | None = None, *, wait: bool = True) -> None:
+        """Write what is kept, and with it tags.
+
+        Args:
+            tags: the tags.
+            wait: until that is done, and all that was written in the background before.
+        """
         entries = dict(tags or {})
         while self._metrics or entries:  # MLflow takes a thousand entries at a time
             room = 1000 - len(entries)
-            self._write("batch", {"metrics": self._metrics[:room], "tags": entries})
+            self._write("batch", {"metrics": self._metrics[:room], "tags": entries}, wait=False)
             del self._metrics[:room]
             entries = {}
-        self._written = time.monotonic()
+        self._written = time.monotonic() - self._begun
+        if wait:
+            self.tracker.settle()
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags in one write."""
@@ -269,35 +95,35 @@ class TrackedRun:
         """Write every file of a folder as an artifact."""
         self._write("files", files=folder)
 
-    def end(self, status: str = "FINISHED") -> None:
-        """Write what is kept and end the run: ``FINISHED``, ``FAILED`` or ``KILLED``."""
-        self.flush()
-        self._write("end", {"status": status, "end": _now()})
+    def end(self, status: str = "FINISHED", *, wait: bool = True) -> None:
+        """Write what is kept and end the run.
+
+        Args:
+            status: ``FINISHED``, ``FAILED`` or ``KILLED``.
+            wait: until that is done; else it is, with the next write to any run.
+        """
+        self.flush(wait=False)
+        write = Write("end", self.id, {"status": status, "end": now()})
+        if wait:
+            self.tracker.write(write)
+        else:
+            self.tracker.hold(write)
 
     def reopen(self) -> None:
         """Mark the run as running again: a study that is continued."""
         self._write("reopen")
 
     def _write(
-        self, kind: Kind, data: Mapping[str, Any] = MappingProxyType({}), files: Path | None = None
+        self,
+        kind: Kind,
+        data: Mapping[str, Any] = MappingProxyType({}),
+        files: Path | None = None,
+        *,
+        wait: bool = True,
     ) -> None:
-        self.tracker.write(Write(kind, self.id, dict(data), files))
+        self.tracker.write(Write(kind, self.id, dict(data), files), wait=wait)
 
 
-def _now() -> int:
+def now() -> int:
     """Milliseconds since 1970."""
     return int(time.time() * 1000)
-
-
-def _one_at_a_time(uri: str) -> contextlib.AbstractContextManager[object]:
-    """Keep processes from making the same local database or experiment twice.
-
-    The lock lies near the database, so that they need not have one working directory.
-    """
-    from sqlalchemy.engine import make_url
-
-    if not uri.startswith("sqlite:"):
-        return contextlib.nullcontext()
-    folder = Path((make_url(uri).database or "").removeprefix("file:")).parent / "mlruns"
-    folder.mkdir(exist_ok=True)
-    return FileLock(folder / ".tracking.lock")

@@ -163,6 +163,21 @@ class Experiment:
         numbers = np.where(seen[:, None], numbers, np.float32("nan"))
         return torch.from_numpy(numbers).to(self.store.device)
 
+    def truth(self, result: Result) -> np.ndarray:
+        """What a trial's predictions ought to be: labels [rows], or numbers [rows, outputs]."""
+        names = self.corpus.targets
+        if self.corpus.classes:
+            return self._columns["label"][result.rows]
+        return np.stack([self._columns[name][result.rows] for name in names], axis=1)
+
+    @cached_property
+    def _columns(self) -> dict[str, np.ndarray]:
+        """What tells clips apart and what is known of them; plain, as each trial looks it up."""
+        columns = {name: self.clips[name].to_numpy() for name in ("track", "start")}
+        if self.fold_of is not None:
+            columns["fold"] = self.fold_of.to_numpy()
+        return columns | {name: self.clips[name].to_numpy() for name in self.corpus.targets}
+
     @cached_property
     def tracks(self) -> np.ndarray:
         """The track of each clip [clips], as strings."""
@@ -256,10 +271,7 @@ class Experiment:
 
     def predictions(self, result: Result) -> pd.DataFrame:
         """A trial's predictions on the validation clips beside the truth, one row for each clip."""
-        frame = self.clips.iloc[result.rows][["track", "start", *self.corpus.targets]]
-        if self.fold_of is not None:
-            frame.insert(2, "fold", self.fold_of.iloc[result.rows])
-        frame = frame.reset_index(drop=True)
+        frame = pd.DataFrame({name: each[result.rows] for name, each in self._columns.items()})
         if not self.corpus.classes:
             names = [f"predicted_{name}" for name in self.corpus.targets]
             return frame.assign(**dict(zip(names, result.predictions.T, strict=True)))

@@ -3,7 +3,8 @@
 import pytest
 
 STUDY, TRIAL = "optuna.study:Study", "optuna.trial:Trial"
-RUN, TRACKER = "fourier.tracking.runs:TrackedRun", "fourier.tracking.runs:Tracker"
+RUN, TRACKER = "fourier.tracking.runs:TrackedRun", "fourier.tracking.tracker:Tracker"
+WRITER = "fourier.tracking.writes:Writer"
 SHARED, RECORD = "fourier.search.study:SharedStudy", "fourier.search.record:StudyRecord"
 WRITE = "fourier.search:trial.write_artifacts"
 
@@ -16,7 +17,8 @@ POINTS = {
     "asked, not claimed": (f"{STUDY}.ask", "after", "", 2),
     "claimed": (f"{TRIAL}.set_user_attr", "after", "claim", 2),
     "drawn, no run": (f"{TRACKER}.open_run", "before", "", 2),
-    "a run without its id in the trial": (f"{TRACKER}.open_run", "after", "", 2),
+    "drawn, its run is on its way": (f"{TRACKER}.open_run", "after", "", 2),
+    "a run without its id in the trial": (f"{WRITER}._make_run", "after", "", 2),
     "a run without parameters": (f"{RUN}.log_params", "before", "", 2),
     "a run that the trial knows": (f"{TRIAL}.set_user_attr", "after", "run_id", 2),
     "an epoch is logged, not reported": (f"{TRIAL}.report", "before", "", 4),
@@ -33,7 +35,8 @@ POINTS = {
     "about to tell": (f"{STUDY}.tell", "before", "", 3),
     "told, its run still runs": (f"{STUDY}.tell", "after", "", 3),
     "the run of a finished trial is about to be ended": (f"{RUN}.end", "before"),
-    "ended": (f"{RUN}.end", "after", "", 3),
+    "its end is held back": (f"{RUN}.end", "after", "", 3),
+    "ended": ("mlflow:MlflowClient.set_terminated", "after", "", 3),
     "about to tell of a failure": (f"{STUDY}.tell", "before", "", 2),
     "told of a failure": (f"{STUDY}.tell", "after", "", 3),
     "the run of a failure is about to be ended": (f"{RUN}.end", "before", "", 3),

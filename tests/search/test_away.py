@@ -42,7 +42,7 @@ def reopen(server, tiny_gtzan, own_cache, tmp_path, monkeypatch):
     """Opens the study as the sweep's next start does."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-    monkeypatch.setattr("fourier.tracking.runs.FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr("fourier.tracking.runs.SOONEST_SECONDS", 0.0)
     experiment = Experiment.open(
         load_corpus(tiny_gtzan, "gtzan"),
         protocol="track",

@@ -1,4 +1,5 @@
 import socket
+import threading
 import time
 
 import pytest
@@ -34,12 +35,42 @@ def test_every_point_of_a_curve_arrives_once_and_in_order(tracker, run):
     assert tracker.client.get_run(run.id).info.status == "FINISHED"
 
 
-def test_writes_are_at_least_a_second_apart(tracker, run):
-    run.log({"a": 1.0}, 0)
-    assert tracker.client.get_metric_history(run.id, "a") == []
-    run._written = time.monotonic() - 1.1
-    run.log({"a": 2.0}, 1)
-    assert [p.value for p in tracker.client.get_metric_history(run.id, "a")] == [1.0, 2.0]
+@pytest.mark.parametrize(
+    ("age", "waited", "written"),
+    [
+        (0.1, 0.0, False),
+        (0.1, 0.06, True),
+        (5, 0.3, False),
+        (5, 0.6, True),
+        (60, 0.8, False),
+        (60, 1.1, True),
+    ],
+)
+def test_a_point_waits_for_a_tenth_of_the_runs_age(tracker, run, age, waited, written):
+    run._begun, run._written = time.monotonic() - age, age - waited
+    run.log({"a": 1.0})
+    tracker.settle()
+    assert bool(tracker.client.get_metric_history(run.id, "a")) == written
+
+
+def test_nobody_waits_for_a_point_nor_for_the_run_itself(tracker):
+    made = threading.Event()
+    go_on = threading.Event()
+    tracker.courier.send(go_on.wait)
+    experiment = tracker.open_experiment("e", {})
+    run = tracker.open_run(experiment, "r", {}, made=lambda _: made.set())
+    run.log_params({"a": 1}, wait=False)
+    run.log({"a": 1.0})
+    run.end(wait=False)
+    assert tracker.courier.busy
+    assert not made.is_set()
+    go_on.set()
+    tracker.settle()
+    (written,) = tracker.find_runs(experiment, {})
+    assert made.is_set()
+    assert written.data.params == {"a": "1"}
+    assert written.data.metrics == {"a": 1.0}
+    assert written.info.status == "FINISHED"
 
 
 def test_parameters_hold_what_a_config_holds(tracker, run):
