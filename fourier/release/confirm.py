@@ -131,7 +131,7 @@ def find_candidates(tracker: Tracker, shared: SharedStudy, count: int) -> list[C
     for trial in best_trials(shared, len(shared.trials)):
         name = str(trial.user_attrs["run_id"])
         run_id = tracker.id_of(name)
-        if name in waiting or run_id.startswith(KEY):
+        if waiting & {name, run_id} or run_id.startswith(KEY):
             raise ReleaseError(
                 f"the run of trial {trial.number} was kept while MLflow was away and is not whole "
                 f"in {tracker.shown_uri} yet; type `fourier sync` where the sweep ran"

@@ -54,8 +54,10 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """The parameters that past trials have in common, by groups."""
-        self._past = _Past(study)
-        return super().infer_relative_search_space(self._past, trial)
+        self._past = _Past(study, remembered(study))
+        # Of trials with the same parameters one says it all.
+        kinds = {frozenset(each.distributions): each for each in self._past.remembered}
+        return super().infer_relative_search_space(_Past(study, list(kinds.values())), trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -78,9 +80,9 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
 class _Past(optuna.Study):
     """A study as it is now, of which only some trials are remembered."""
 
-    def __init__(self, study: optuna.Study) -> None:
+    def __init__(self, study: optuna.Study, trials: list[FrozenTrial]) -> None:
         self.__dict__.update(study.__dict__)
-        self._remembered = remembered(study)
+        self.remembered = trials
 
     def _get_trials(
         self,
@@ -89,7 +91,7 @@ class _Past(optuna.Study):
         use_cache: bool = False,
     ) -> list[FrozenTrial]:
         del use_cache  # it is one
-        found = [trial for trial in self._remembered if states is None or trial.state in states]
+        found = [trial for trial in self.remembered if states is None or trial.state in states]
         return copy.deepcopy(found) if deepcopy else found
 
 

@@ -5,7 +5,6 @@ Not here: the studies themselves (`fourier.search.study`).
 
 import contextlib
 import fcntl
-import io
 import json
 import os
 import re
@@ -85,17 +84,28 @@ class _Journal(JournalFileBackend):
         """Append one line for each entry."""
         lines = b"".join(map(_line, logs))
         try:
-            with self._between.held(), self._journal.open("ab", buffering=0) as file:
-                end = file.tell()
+            with self._between.held():
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+                file = os.open(self._journal, flags, 0o666)
                 try:
-                    _write_whole(file, lines)
-                except OSError:
-                    file.truncate(end)  # else the next line is appended to half a line
-                    raise
-                if any(log["op_code"] not in UNTIL_THE_TRIAL_ENDS for log in logs):
-                    os.fsync(file.fileno())
+                    self._append(file, lines)
+                    if any(log["op_code"] not in UNTIL_THE_TRIAL_ENDS for log in logs):
+                        os.fsync(file)
+                finally:
+                    os.close(file)
         except OSError as error:
             raise StorageInternalError(f"{self._journal}: {error.strerror or error}") from error
+
+    @staticmethod
+    def _append(file: int, lines: bytes) -> None:
+        """Append all bytes, or none: a full disk takes some of them before it refuses."""
+        end, left = os.lseek(file, 0, os.SEEK_END), memoryview(lines)
+        try:
+            while left:
+                left = left[os.write(file, left) :]
+        except OSError:
+            os.ftruncate(file, end)  # else the next line is appended to half a line
+            raise
 
 
 def _line(log: dict[str, Any]) -> bytes:
@@ -118,13 +128,6 @@ def _entry(journal: Path, number: int, line: bytes) -> dict[str, Any]:
             f"{journal} is damaged in line {number + 1} ({error}); put it back from a copy, or "
             "name another with --storage"
         ) from error
-
-
-def _write_whole(file: io.FileIO, data: bytes) -> None:
-    """Write all bytes; a full disk takes some of them before it refuses."""
-    left = memoryview(data)
-    while left:
-        left = left[file.write(left) :]
 
 
 class _JournalLock(BaseJournalFileLock):

@@ -136,13 +136,13 @@ class TrialRunner:
         if not math.isfinite(value):  # Optuna would take it for a failure, after all was written
             raise TrainingDiverged(f"the objective is {value}")
         state: State = "pruned" if pruned else "complete"
-        self._write(claim, run, config, result, state)
+        self._write(claim, run, config, result)
         claim.trial.set_user_attr("metrics", result.metrics)
         if pruned:
             self.shared.study.tell(claim.trial, state=TrialState.PRUNED)
         else:
             self.shared.study.tell(claim.trial, value)
-        run.end("FINISHED", wait=False)
+        run.end("FINISHED", {"fourier.state": state}, wait=False)
         return Outcome(
             number=claim.trial.number,
             slot=claim.slot,
@@ -222,15 +222,13 @@ class TrialRunner:
         run.end("FAILED")
         return Outcome(number=claim.trial.number, slot=claim.slot, state="failed", reason=reason)
 
-    def _write(
-        self, claim: Claim, run: TrackedRun, config: TrialConfig, result: Result, state: State
-    ) -> None:
+    def _write(self, claim: Claim, run: TrackedRun, config: TrialConfig, result: Result) -> None:
         """Everything that the run shall hold besides its curves."""
         best = best_points(result.metrics) | fold_metrics(result, self.experiment.task)
         run.keep(best | {"best/epoch": result.best_epoch, "time/seconds": result.seconds})
         for epoch, metrics in enumerate(result.history if result.folds else []):
             run.keep(curve_points(metrics), step=epoch)
-        run.flush({"fourier.state": state}, wait=False)  # while the picture is drawn
+        run.flush(wait=False)  # while the picture is drawn
         with scratch_folder() as folder:
             title = f"trial {claim.trial.number:04d}   {config.describe()}"
             write_artifacts(folder, title, self.experiment, config, result)

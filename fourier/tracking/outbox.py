@@ -67,7 +67,7 @@ class Outbox:
         if self._spool is not None and started >= self._next_try:
             self._deliver_a_little()
         if self._spool is not None:
-            _append(self._spool, write)
+            self._keep(self._spool, write)
             return
         try:
             self.writer.carry_out(write)
@@ -124,12 +124,17 @@ class Outbox:
         spool = None
         try:
             spool = Spool.create(self.root, self._uri)
-            _append(spool, write)
+            self._keep(spool, write)
         except TrackingError:
             if spool is not None:
                 spool.discard()
             raise away from None
         self._spool = spool
+
+    def _keep(self, spool: Spool, write: Write) -> None:
+        """Keep a write under the name that its trial knows its run by."""
+        run = self.writer.ids.get(write.run, write.run)
+        spool.append({"kind": write.kind, "run": run, "data": write.data}, write.files)
 
     def _deliver_a_little(self) -> None:
         """Deliver what can be delivered in a moment; what cannot stays where it is."""
@@ -173,11 +178,6 @@ class Outbox:
     def _wait(self, started: float) -> None:
         now = time.monotonic()
         self._next_try = now + max(RETRY_SECONDS, SHARE * (now - started))
-
-
-def _append(spool: Spool, write: Write) -> None:
-    entry = {"kind": write.kind, "run": write.run, "data": write.data}
-    spool.append(entry, write.files)
 
 
 def _write_of(entry: dict[str, Any], files: Path) -> Write:

@@ -95,19 +95,28 @@ class TrackedRun:
         """Write every file of a folder as an artifact."""
         self._write("files", files=folder)
 
-    def end(self, status: str = "FINISHED", *, wait: bool = True) -> None:
+    def end(
+        self,
+        status: str = "FINISHED",
+        tags: Mapping[str, str] = MappingProxyType({}),
+        *,
+        wait: bool = True,
+    ) -> None:
         """Write what is kept and end the run.
 
         Args:
             status: ``FINISHED``, ``FAILED`` or ``KILLED``.
+            tags: what is said of it besides.
             wait: until that is done; else it is, with the next write to any run.
         """
         self.flush(wait=False)
-        write = Write("end", self.id, {"status": status, "end": now()})
-        if wait:
-            self.tracker.write(write)
-        else:
+        writes = [Write("end", self.id, {"status": status, "end": now()})]
+        if tags:
+            writes.insert(0, Write("batch", self.id, {"tags": dict(tags)}))
+        for write in writes:
             self.tracker.hold(write)
+        if wait:
+            self.tracker.settle()
 
     def reopen(self) -> None:
         """Mark the run as running again: a study that is continued."""

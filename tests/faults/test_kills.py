@@ -30,7 +30,7 @@ POINTS = {
     "its run is about to be ended": (f"{RUN}.end", "before"),
     "artifacts in a folder": (WRITE, "after", "", 2),
     "artifacts in the run": (f"{RUN}.log_folder", "after", "", 2),
-    "values in the run": (f"{RUN}.flush", "after", "{'fourier.state': 'complete'}", 2),
+    "values in the run": (f"{TRIAL}.set_user_attr", "before", "metrics", 2),
     "values in the trial": (f"{TRIAL}.set_user_attr", "after", "metrics", 2),
     "about to tell": (f"{STUDY}.tell", "before", "", 3),
     "told, its run still runs": (f"{STUDY}.tell", "after", "", 3),
