@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from fourier.config import TrainingConfig
 from fourier.training.augment import Augmentation, Noise
 from fourier.training.device import autocast_dtype, memory_format
+from fourier.training.memory import memory_kept
 from fourier.training.optimizer import Optimizer
 from fourier.training.predict import predict
 from fourier.training.schedule import schedule
@@ -118,7 +119,7 @@ def fit(
     truth, held_out_tracks = targets.cpu()[held_out], tracks[held_out.numpy()]
     history: list[dict[str, float]] = []
     best = _Best(0, task.worst, {}, np.empty((0, task.outputs), dtype=np.float32))
-    with _seeded(features.device, config.seed):
+    with memory_kept(features.device), _seeded(features.device, config.seed):
         model = build()
         layout = memory_format(features.device, model)
         model = model.to(features.device, memory_format=layout)  # type: ignore[call-overload]
