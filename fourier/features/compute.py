@@ -11,15 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fourier.features.clips import FULL_SCALE
+from fourier.features.clips import FULL_SCALE, keep_memory
 from fourier.features.entries import Put
 from fourier.features.pcm import PcmStore
 from fourier.features.spectrogram import Spectrogram
 
 CLIPS_AT_ONCE = 8
-# The GNU C library hands free memory back to the system and gets it anew page by page, which can
-# take longer than the transforms; after a block of this size was freed, it keeps smaller ones.
-KEPT_BYTES = 31 * 2**20
 
 BYTES_AT_ONCE = 2**30
 ARRAYS_AT_ONCE = 4  # frames, spectra and powers, in numbers for each sample of a frame
@@ -39,7 +36,7 @@ def compute_on_processor(pcm: PcmStore, spectrogram: Spectrogram, put: Put) -> N
     """
     from fourier.features.kernels import BandPower
 
-    torch.empty(KEPT_BYTES, dtype=torch.uint8)
+    keep_memory()
     threads, clips = torch.get_num_threads(), len(pcm.clips)
     band_power = BandPower(spectrogram)
 

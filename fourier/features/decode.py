@@ -24,6 +24,8 @@ from fourier.errors import AudioError
 Samples = npt.NDArray[np.float32]
 
 BLOCK_VALUES = 1 << 16
+# Of memory that is asked for at once, and taken by the system as it is written.
+PART_FRAMES = 1 << 24
 SLOWEST_HZ, FASTEST_HZ = 1_000, 1_000_000
 
 # libsndfile's seek is exact for PCM and FLAC. An mp3 frame may borrow bits from up to 511 bytes
@@ -194,20 +196,34 @@ def _frames_wanted(
 
 
 def _read_mono(file: _Stream, frames: float) -> Samples:
-    """Up to so many frames from here on, channels averaged, block by block: headers may lie."""
-    block = np.empty((max(1, BLOCK_VALUES // file.channels), file.channels), np.float32)
-    weights = np.full(file.channels, 1 / file.channels, np.float32)
+    """Up to so many frames from here on, channels averaged, part by part: headers may lie."""
     parts = [np.empty(0, np.float32)]
     while frames > 0:
-        wanted = block[: int(min(frames, len(block)))]
-        count = _fill(file, wanted)
-        parts.append(wanted[:count, 0].copy() if len(weights) == 1 else wanted[:count] @ weights)
-        if not np.isfinite(parts[-1]).all():
-            raise AudioError("holds samples that are not numbers (NaN or infinity)")
+        part = np.empty(int(min(frames, PART_FRAMES)), np.float32)
+        count = _read_part(file, part)
+        parts.append(part[:count])
         frames -= count
-        if count < len(wanted):
+        if count < len(part):
             break
-    return np.concatenate(parts)
+    return parts[1] if len(parts) == 2 else np.concatenate(parts)
+
+
+def _read_part(file: _Stream, mono: Samples) -> int:
+    """Fill it from here on, block by block; how many frames of it are now audio."""
+    at_once = max(1, BLOCK_VALUES // file.channels)
+    block = np.empty((at_once, file.channels), np.float32)
+    weights = np.full(file.channels, 1 / file.channels, np.float32)
+    for start in range(0, len(mono), at_once):
+        part = mono[start : start + at_once]
+        wanted = part[:, None] if len(weights) == 1 else block[: len(part)]
+        count = _fill(file, wanted)
+        if len(weights) > 1:
+            np.matmul(wanted[:count], weights, out=part[:count])
+        if not np.isfinite(part[:count]).all():
+            raise AudioError("holds samples that are not numbers (NaN or infinity)")
+        if count < len(part):
+            return start + count
+    return len(mono)
 
 
 def _fill(file: _Stream, block: Samples) -> int:

@@ -262,11 +262,12 @@ def _decode_all(
 
 
 def _by_track(corpus: Corpus, clips: pd.DataFrame) -> Iterator[TrackClips]:
+    starts, paths = clips["start"].to_numpy(), corpus.tracks["path"]
     for track, rows in clips.groupby("track", sort=False).indices.items():
         yield TrackClips(
             track=str(track),
-            path=corpus.root / str(corpus.tracks.at[track, "path"]),
-            starts=tuple(float(start) for start in clips["start"].to_numpy()[rows]),
+            path=corpus.root / str(paths.at[track]),
+            starts=tuple(float(start) for start in starts[rows]),
             rows=tuple(int(row) for row in rows),
         )
 

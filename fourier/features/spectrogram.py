@@ -171,8 +171,8 @@ class Spectrogram(nn.Module):
         ceiling = _to_db(peak, AMIN)
         if self.config.reference == "unity":
             return torch.maximum(decibels, ceiling - floor)
-        relative = (decibels - ceiling).clamp_min(-floor)
-        return torch.where(peak > AMIN, relative, -floor)
+        ceiling = torch.where(peak > AMIN, ceiling, math.inf)  # silence sits on the floor
+        return (decibels - ceiling).clamp_min(-floor)
 
 
 def storage_type(config: SpectrogramConfig) -> torch.dtype:
