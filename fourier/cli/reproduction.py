@@ -218,10 +218,10 @@ def ended(run: "TrackedRun") -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        run.end("KILLED")
+        run.break_off("KILLED")
         raise
     except BaseException:
-        run.end("FAILED")
+        run.break_off("FAILED")
         raise
     run.end()
 

@@ -129,8 +129,8 @@ def evaluate(
         evaluation = Evaluation(run, range(seeds), results, baselines)
         _write(evaluation, source, experiment)
     except BaseException as error:
-        run.set_tags({"fourier.state": "failed"})
-        run.end("FAILED" if isinstance(error, Exception) else "KILLED")
+        status = "FAILED" if isinstance(error, Exception) else "KILLED"
+        run.break_off(status, {"fourier.state": "failed"})
         raise
     run.end()
     return evaluation

@@ -98,8 +98,8 @@ def promote(plan: Plan, audience: Audience) -> Promotion:
         try:
             promotion = _carry_out(plan, confirmed, winner, run)
         except BaseException as error:
-            run.set_tags({"fourier.state": "failed", "fourier.reason": _first_line(error)})
-            run.end("FAILED" if isinstance(error, Exception) else "KILLED")
+            tags = {"fourier.state": "failed", "fourier.reason": _first_line(error)}
+            run.break_off("FAILED" if isinstance(error, Exception) else "KILLED", tags)
             raise
         run.end()
     return promotion

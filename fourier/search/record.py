@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from optuna.exceptions import UpdateFinishedTrialError
+
 from fourier.config import SpectrogramConfig, TrialConfig
 from fourier.corpora import PROTOCOLS
 from fourier.errors import StudyError, TrackingAwayError
@@ -136,7 +138,8 @@ class StudyRecord:
 
         @storage_errors()
         def note(run_id: str) -> None:
-            claim.trial.set_user_attr("run_id", run_id)
+            with contextlib.suppress(UpdateFinishedTrialError):  # it was given back meanwhile
+                claim.trial.set_user_attr("run_id", run_id)
 
         number = claim.trial.number
         tags = {

@@ -55,8 +55,11 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
     ) -> dict[str, BaseDistribution]:
         """The parameters that past trials have in common, by groups."""
         self._past = _Past(study, remembered(study))
-        # Of trials with the same parameters one says it all.
-        kinds = {frozenset(each.distributions): each for each in self._past.remembered}
+        # Of trials with the same parameters the first says it all.
+        kinds: dict[frozenset[str], FrozenTrial] = {}
+        for each in self._past.remembered:
+            if each.state in (TrialState.COMPLETE, TrialState.PRUNED):
+                kinds.setdefault(frozenset(each.distributions), each)
         return super().infer_relative_search_space(_Past(study, list(kinds.values())), trial)
 
     def sample_relative(

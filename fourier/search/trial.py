@@ -3,9 +3,10 @@
 The order matters. The run is made with the trial's number in its tags, and then the trial carries
 the run's id; everything is in the run before Optuna is told the value; the run ends last. So
 whatever is killed in between, the next start can tell what happened and put it right
-(`fourier.search.mend`). All of it but the end is written while the network learns.
+(`fourier.search.mend`). Nobody waits for the run and its curves while the network learns.
 """
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -21,7 +22,7 @@ import torch
 from optuna.trial import TrialState
 
 from fourier.config import TrialConfig
-from fourier.errors import FourierError, StudyError
+from fourier.errors import FourierError, StudyError, TrackingError
 from fourier.search.folded import FoldReporter, fold_metrics
 from fourier.search.points import OF_LEARNING, best_points, curve_points
 from fourier.search.record import StudyRecord
@@ -198,18 +199,15 @@ class TrialRunner:
         One that was told to the study before something broke stays what it is; its run is ended by
         whoever looks next (`fourier.search.mend`).
         """
-        try:
-            self.record.tracker.settle()  # or the id of its run would come after its end
-        except FourierError:  # MLflow refuses what is in it: whoever looks next ends it
-            run = None
         if self.shared.has_ended(claim.trial):
             return
         try:
             self.shared.bury(claim.trial, f"interrupted ({type(error).__name__})")
         finally:
             if run is not None:
-                run.set_tags({"fourier.state": "interrupted"})
-                run.end("KILLED")
+                # If MLflow refuses, what is told is why the trial broke off: maybe just that.
+                with contextlib.suppress(TrackingError):
+                    run.break_off("KILLED", {"fourier.state": "interrupted"})
 
     def _fail(self, claim: Claim, run: TrackedRun, error: Exception) -> Outcome:
         reason = without_password(f"{type(error).__name__}: {error}".splitlines()[0])

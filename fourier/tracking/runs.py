@@ -4,6 +4,7 @@ A write costs milliseconds and an epoch may take less, so points are kept in mem
 the background. Not here: making a run, and everything that is not one (`fourier.tracking.tracker`).
 """
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,16 +12,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from fourier.errors import FourierError
 from fourier.tracking.writes import Kind, Write
 
 if TYPE_CHECKING:
     from fourier.tracking.tracker import Tracker
 
-SOONEST_SECONDS, LATEST_SECONDS = 0.05, 1.0
-"""How long a curve waits to be written: a tenth of its age, within these bounds.
-
-So little of it is left to be written at the end of a short run, and a long one costs little.
-"""
+FLUSH_SECONDS = 1.0
+"""The time between two writes of a curve."""
+FIRST_SECONDS = 0.1
+"""The age at which its first points are written, so that a short run leaves few for its end."""
 PARAM_CHARS = 6000
 """MLflow refuses longer parameter values."""
 
@@ -38,8 +39,7 @@ class TrackedRun:
     tracker: "Tracker"
     id: str
     _metrics: list[tuple[str, float, int, int]] = field(default_factory=list)
-    _begun: float = field(default_factory=time.monotonic)
-    _written: float = 0.0
+    _due: float = field(default_factory=lambda: time.monotonic() + FIRST_SECONDS)
 
     def log_params(self, params: Mapping[str, Any], *, wait: bool = True) -> None:
         """Write parameters, None among them as an empty value.
@@ -65,9 +65,7 @@ class TrackedRun:
 
     def post(self) -> None:
         """Write what is kept in the background, if it is time and nothing else is under way."""
-        age = time.monotonic() - self._begun
-        patience = min(max(SOONEST_SECONDS, age / 10), LATEST_SECONDS)
-        if age - self._written >= patience and not self.tracker.courier.busy:
+        if time.monotonic() >= self._due and not self.tracker.courier.busy:
             self.flush(wait=False)
 
     def flush(self, tags: Mapping[str, str] | None = None, *, wait: bool = True) -> None:
@@ -83,7 +81,7 @@ class TrackedRun:
             self._write("batch", {"metrics": self._metrics[:room], "tags": entries}, wait=False)
             del self._metrics[:room]
             entries = {}
-        self._written = time.monotonic() - self._begun
+        self._due = time.monotonic() + FLUSH_SECONDS
         if wait:
             self.tracker.settle()
 
@@ -117,6 +115,25 @@ class TrackedRun:
             self.tracker.hold(write)
         if wait:
             self.tracker.settle()
+
+    def break_off(
+        self, status: str = "KILLED", tags: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """End a run whose work broke off, whatever becomes of what was to be written before.
+
+        What broke it may be that very writing; that is for the caller to tell, and not told here.
+
+        Args:
+            status: ``KILLED`` or ``FAILED``.
+            tags: what is said of it besides.
+
+        Raises:
+            TrackingError: even this is refused.
+        """
+        with contextlib.suppress(FourierError):
+            self.flush()
+        self._metrics.clear()
+        self.end(status, tags)
 
     def reopen(self) -> None:
         """Mark the run as running again: a study that is continued."""

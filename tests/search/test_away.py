@@ -5,7 +5,7 @@ import torch
 
 from fourier.config import MLPConfig, SpectrogramConfig, TrainingConfig, TrialConfig
 from fourier.corpora import load_corpus
-from fourier.errors import ReleaseError, TrackingAwayError
+from fourier.errors import ReleaseError, TrackingAwayError, TrackingError
 from fourier.release.confirm import find_candidates
 from fourier.search.sweep import Plan, Space, Sweep
 from fourier.search.watch import Watcher
@@ -27,13 +27,14 @@ SPACE = Space(suggest, first=[{"lr": 1e-3}], epochs=2)
 
 
 class Stopper(Watcher):
-    """Stops the server in the middle of the trial at a slot."""
+    """Stops the server in the middle of the trial at a slot, when its run is made."""
 
     def __init__(self, server, slot):
-        self.server, self.slot = server, slot
+        self.server, self.slot, self.tracker = server, slot, None
 
     def epoch_ends(self, slot, epoch, epochs, metrics):
         if slot == self.slot and epoch == 0:
+            self.tracker.settle()
             self.server.stop()
 
 
@@ -42,7 +43,8 @@ def reopen(server, tiny_gtzan, own_cache, tmp_path, monkeypatch):
     """Opens the study as the sweep's next start does."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-    monkeypatch.setattr("fourier.tracking.runs.SOONEST_SECONDS", 0.0)
+    for name in ("FIRST_SECONDS", "FLUSH_SECONDS"):
+        monkeypatch.setattr(f"fourier.tracking.runs.{name}", 0.0)
     experiment = Experiment.open(
         load_corpus(tiny_gtzan, "gtzan"),
         protocol="track",
@@ -52,7 +54,14 @@ def reopen(server, tiny_gtzan, own_cache, tmp_path, monkeypatch):
         jobs=1,
     )
     plan = Plan(study=tmp_path.name, pruner="none", epochs=2)
-    return lambda watcher=None: Sweep.open(experiment, SPACE, plan, watcher or Watcher())
+
+    def opened(watcher=None):
+        sweep = Sweep.open(experiment, SPACE, plan, watcher or Watcher())
+        if watcher:
+            watcher.tracker = sweep.record.tracker
+        return sweep
+
+    return opened
 
 
 def runs_of(sweep):
@@ -93,6 +102,33 @@ def test_trials_and_runs_are_joined_again_when_the_server_is_back(reopen, server
     assert parent.data.metrics["trials"] == 3
     sweep.finish()
     assert Tracker.connect().client.get_run(parent.info.run_id).info.status == "FINISHED"
+
+
+class Refuser(Watcher):
+    """Has MLflow refuse a write in the background, in the middle of the trial at a slot."""
+
+    def __init__(self, slot):
+        self.slot, self.tracker = slot, None
+
+    def epoch_ends(self, slot, epoch, epochs, metrics):
+        if slot == self.slot and epoch == 0:
+            self.tracker.courier.send(self.refuse)
+
+    @staticmethod
+    def refuse():
+        raise TrackingError("MLflow has no place for it")
+
+
+def test_a_write_that_is_refused_in_the_background_ends_the_sweep_with_its_own_words(reopen):
+    sweep = reopen(Refuser(1))
+    with pytest.raises(TrackingError, match="no place for it"):
+        sweep.run(3)
+    runs = runs_of(sweep)
+    assert [runs[number].info.status for number in sorted(runs)] == ["FINISHED", "KILLED"]
+    assert len(sweep.shared.finished) == 1
+    sweep = reopen()
+    sweep.run(3)
+    assert len(sweep.shared.finished) == 3
 
 
 def test_a_trial_that_ended_while_the_server_was_away_counts_though_its_process_died_before_the_end(

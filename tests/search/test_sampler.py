@@ -50,6 +50,19 @@ def test_as_long_as_all_trials_are_remembered_it_is_optunas_tpe_to_the_bit(count
     assert drawn(past(count), make_sampler("tpe", 7)) == drawn(past(count), plain_tpe(7))
 
 
+def test_it_is_so_while_other_workers_run_trials():
+    def with_others(chosen):
+        study = past(60)
+        study.sampler = optuna.samplers.RandomSampler(seed=1)
+        for _ in range(2):
+            other = study.ask()
+            other.suggest_float("x", 0, 1)
+            other.suggest_categorical("kind", ["a", "b"])
+        return drawn(study, chosen)
+
+    assert with_others(make_sampler("tpe", 7)) == with_others(plain_tpe(7))
+
+
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 def test_beyond_that_the_best_and_the_latest_are_remembered(direction):
     study = past(500, direction)
