@@ -54,8 +54,8 @@ def make_pruner(name: PrunerName, epochs: int, folds: int = 0) -> optuna.pruners
 class _PatientPruner(optuna.pruners.MedianPruner):
     """The median pruner, which in the epochs that it leaves alone does not even look around.
 
-    It comes to what Optuna's own comes to, in a fifth of the time: that is spent at every epoch,
-    and percentiles of arrays that may hold NaN are for larger ones.
+    It comes to what Optuna's own comes to, in a quarter of the time after fifty trials and in six
+    tenths after three hundred: it is spent at every epoch.
     """
 
     def __init__(self, n_startup_trials: int, n_warmup_steps: int) -> None:
