@@ -78,9 +78,8 @@ class TrialRunner:
         try:
             with limit.watched():
                 config = self._try_to_draw(claim)
-                run = self.record.open_trial(
-                    claim, None if isinstance(config, Exception) else config
-                )
+                drawn = None if isinstance(config, Exception) else config
+                run = self.record.open_trial(claim, drawn)
                 outcome = self._learn_or_fail(claim, run, config, limit)
         except (FourierError, KeyboardInterrupt, SystemExit) as error:
             self._give_back(claim, run, error)
