@@ -2,8 +2,8 @@
 
 Every step frees what it held (gradients, maps of activations) and asks for as much again. The GNU C
 library hands blocks of that size back to the system, which then clears every page anew: a third to
-two thirds of a convolutional network's training on a processor. Not here: a GPU's memory, which torch keeps by
-itself; how much there may be, which belongs to whoever starts the process.
+two thirds of a convolutional network's training on a processor. Not here: a GPU's memory, which
+torch keeps by itself; how much there may be, which belongs to whoever starts the process.
 """
 
 import ctypes
