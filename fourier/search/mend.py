@@ -1,17 +1,21 @@
 """Runs that are not as their trials are, put right: what a process leaves that died in between.
 
-The study is what is true, because a trial is told to it only when all else of it is written
-(`fourier.search.trial`). So a run of a finished trial gets that trial's status, and its values
-where they differ; and a run that no trial owns is ``KILLED``. Not here: finding the trials whose
-process is gone (`fourier.search.study`).
+The study is what is true, because a trial is told to it only when all files of it are written
+(`fourier.search.trial`). So a run of a finished trial gets that trial's status, its values where
+they differ, and what its curves lack from its ``history.csv``; and a run that no trial owns is
+``KILLED``. Not here: finding the trials whose process is gone (`fourier.search.study`).
 """
 
+from datetime import datetime, timedelta
+from io import StringIO
 from typing import Any
 
+import pandas as pd
 from optuna.trial import FrozenTrial
 
 from fourier.errors import TrackingAwayError
-from fourier.search.points import best_points
+from fourier.search import owner
+from fourier.search.points import best_points, curve_points, of_curves
 from fourier.search.record import StudyRecord, write_text
 from fourier.search.storage import storage_errors
 from fourier.search.study import Claim
@@ -19,6 +23,9 @@ from fourier.tracking import KEY_TAG, TrackedRun
 
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+
+IN_HAND = timedelta(minutes=1)
+"""For how long after its trial a run is left to the process that ran it, while that lives."""
 
 
 def mend(record: StudyRecord) -> int:
@@ -49,7 +56,8 @@ def close_orphans(record: StudyRecord) -> int:
         trial = trials.get(run.data.tags["fourier.trial"])
         orphan = TrackedRun(record.tracker, run.info.run_id)
         if _is_owned(run, trial):
-            mended += trial is not None and _make_equal(orphan, run, trial)
+            if trial is not None and trial.state.is_finished() and not _is_in_hand(trial):
+                mended += _make_equal(record, orphan, run, trial)
         elif run.info.status != "KILLED":  # a study may have lost its newest trials to damage
             orphan.set_tags({"fourier.state": "interrupted"})
             orphan.end("KILLED")
@@ -79,18 +87,25 @@ def _is_owned(run: Any, trial: FrozenTrial | None) -> bool:
     return trial.user_attrs.get("run_id", run.info.run_id) in _names(run)
 
 
+def _is_in_hand(trial: FrozenTrial) -> bool:
+    """Whether another process that lives has just finished a trial, and is about to end its run."""
+    claim = trial.user_attrs.get("claim")
+    if claim is None or trial.datetime_complete is None:
+        return False
+    if datetime.now() - trial.datetime_complete > IN_HAND:  # Optuna's clock has no zone either
+        return False
+    return claim["owner"] != owner.this_process() and not owner.is_gone(claim["owner"])
+
+
 def _names(run: Any) -> set[str]:
     """What a run is called: MLflow's id, and the key that it had while MLflow was away."""
     return {run.info.run_id, run.data.tags.get(KEY_TAG, "")}
 
 
-def _make_equal(orphan: TrackedRun, run: Any, trial: FrozenTrial) -> bool:
-    """Bring a run to what its trial is; returns whether there was anything to be done."""
-    if not trial.state.is_finished():
-        return False
+def _make_equal(record: StudyRecord, orphan: TrackedRun, run: Any, trial: FrozenTrial) -> bool:
+    """Bring a run to what its finished trial is; returns whether there was anything to be done."""
     state, status = STATES[trial.state.name], STATUS[trial.state.name]
-    metrics = {} if state == "failed" else trial.user_attrs.get("metrics", {})
-    points = best_points(metrics)
+    points = {} if state == "failed" else _points(trial)
     wrong = {name: value for name, value in points.items() if run.data.metrics.get(name) != value}
     if not wrong and run.info.status == status:
         return False
@@ -99,7 +114,34 @@ def _make_equal(orphan: TrackedRun, run: Any, trial: FrozenTrial) -> bool:
         tags["fourier.reason"] = trial.user_attrs.get("reason", "")
     if "stood" in trial.user_attrs:
         write_text(orphan, "traceback.txt", trial.user_attrs["stood"])
-    orphan.log(wrong)
-    orphan.flush(tags)
-    orphan.end(status)
+    orphan.keep(wrong)
+    if points:
+        _complete_curves(record, orphan)
+    orphan.end(status, tags)
     return True
+
+
+def _points(trial: FrozenTrial) -> dict[str, float]:
+    """What a trial that came to a value says of it, by the names of its run's metrics."""
+    attrs = trial.user_attrs
+    points = best_points(attrs.get("metrics", {}))
+    points |= attrs.get("points", {})
+    if "energy" in attrs:
+        points["energy/joules"] = attrs["energy"]["joules"]
+    return points
+
+
+def _complete_curves(record: StudyRecord, orphan: TrackedRun) -> None:
+    """Give the curves of a run the points that its ``history.csv`` has besides theirs."""
+    text = record.tracker.read_artifact(orphan.id, "history.csv")
+    if text is None or record.experiment.folds:  # there the file holds means over folds
+        return
+    history = pd.read_csv(StringIO(text), index_col="epoch", float_precision="round_trip")
+    lengths: dict[str, int] = {}
+    for epoch, row in enumerate(history.to_dict("records")):
+        metrics = {str(name): value for name, value in row.items()}
+        for name, value in curve_points(of_curves(metrics, record.experiment.task)).items():
+            if name not in lengths:
+                lengths[name] = record.tracker.length_of_curve(orphan.id, name)
+            if epoch >= lengths[name]:
+                orphan.keep({name: value}, step=epoch)

@@ -1,9 +1,10 @@
 """One trial: drawn, trained, written to its run, and told to the study.
 
 The order matters. The run is made with the trial's number in its tags, and then the trial carries
-the run's id; everything is in the run before Optuna is told the value; the run ends last. So
-whatever is killed in between, the next start can tell what happened and put it right
-(`fourier.search.mend`). Nobody waits for the run and its curves while the network learns.
+the run's id; all files are in the run before Optuna is told the value; the last points, which the
+files and the trial hold too, and the run's end come last. So whatever is killed in between, the
+next start can tell what happened and put it right (`fourier.search.mend`). Nobody waits for what
+can be written while a network learns, this one or the next.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ from optuna.trial import TrialState
 from fourier.config import TrialConfig
 from fourier.errors import FourierError, StudyError, TrackingError
 from fourier.search.folded import FoldReporter, fold_metrics
-from fourier.search.points import OF_LEARNING, best_points, curve_points
+from fourier.search.points import best_points, curve_points, of_curves
 from fourier.search.record import StudyRecord
 from fourier.search.storage import storage_errors
 from fourier.search.study import Claim, SharedStudy
@@ -136,12 +137,16 @@ class TrialRunner:
         if not math.isfinite(value):  # Optuna would take it for a failure, after all was written
             raise TrainingDiverged(f"the objective is {value}")
         state: State = "pruned" if pruned else "complete"
-        self._write(claim, run, config, result)
+        self._write_files(claim, run, config, result)
+        points = fold_metrics(result, self.experiment.task)
+        points |= {"best/epoch": result.best_epoch, "time/seconds": result.seconds}
+        claim.trial.set_user_attr("points", points)
         claim.trial.set_user_attr("metrics", result.metrics)
         if pruned:
             self.shared.study.tell(claim.trial, state=TrialState.PRUNED)
         else:
             self.shared.study.tell(claim.trial, value)
+        run.keep(best_points(result.metrics) | points)
         run.end("FINISHED", {"fourier.state": state}, wait=False)
         return Outcome(
             number=claim.trial.number,
@@ -219,13 +224,14 @@ class TrialRunner:
         run.end("FAILED")
         return Outcome(number=claim.trial.number, slot=claim.slot, state="failed", reason=reason)
 
-    def _write(self, claim: Claim, run: TrackedRun, config: TrialConfig, result: Result) -> None:
-        """Everything that the run shall hold besides its curves."""
-        best = best_points(result.metrics) | fold_metrics(result, self.experiment.task)
-        run.keep(best | {"best/epoch": result.best_epoch, "time/seconds": result.seconds})
-        for epoch, metrics in enumerate(result.history if result.folds else []):
-            run.keep(curve_points(metrics), step=epoch)
-        run.flush(wait=False)  # while the picture is drawn
+    def _write_files(
+        self, claim: Claim, run: TrackedRun, config: TrialConfig, result: Result
+    ) -> None:
+        """The run's files, and of several folds the curves, which no file has."""
+        if result.folds:
+            for epoch, metrics in enumerate(result.history):
+                run.keep(curve_points(metrics), step=epoch)
+            run.flush(wait=False)  # while the picture is drawn
         with scratch_folder() as folder:
             title = f"trial {claim.trial.number:04d}   {config.describe()}"
             write_artifacts(folder, title, self.experiment, config, result)
@@ -243,9 +249,7 @@ class _Reporter:
         self.epochs = config.training.epochs
         self.pruned = False
         self.best: float | None = None
-        task = runner.experiment.task
-        # A point of a curve costs MLflow as much as a line of a table; history.csv has the others.
-        self.curves = {*OF_LEARNING, "objective", task.objective, *task.display}
+        self.task = runner.experiment.task
 
     @property
     def begun(self) -> bool:
@@ -256,15 +260,14 @@ class _Reporter:
         better = max if self.runner.shared.setting.direction == "maximize" else min
         value = metrics["objective"]
         self.best = value if self.best is None else better(self.best, value)
-        shown = {name: value for name, value in metrics.items() if name in self.curves}
-        self.run.keep(curve_points(shown), step=epoch)
+        self.run.keep(curve_points(of_curves(metrics, self.task)), step=epoch)
         self.runner.watcher.epoch_ends(self.claim.slot, epoch, self.epochs, metrics)
         self.limit.check()
         # The best so far, so that a pruned trial is worth the same here and in its run.
         self.claim.trial.report(self.best, epoch)
         ends = epoch + 1 == self.epochs
         self.pruned = not ends and self.claim.trial.should_prune()
-        if not (ends or self.pruned):  # else it is written at once, with what else there is
+        if not (ends or self.pruned):  # else it is written with the end of the run
             self.run.post()
         return self.pruned
 

@@ -6,7 +6,7 @@ the background. Not here: making a run, and everything that is not one (`fourier
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -75,12 +75,8 @@ class TrackedRun:
             tags: the tags.
             wait: until that is done, and all that was written in the background before.
         """
-        entries = dict(tags or {})
-        while self._metrics or entries:  # MLflow takes a thousand entries at a time
-            room = 1000 - len(entries)
-            self._write("batch", {"metrics": self._metrics[:room], "tags": entries}, wait=False)
-            del self._metrics[:room]
-            entries = {}
+        for write in self._kept(tags or {}):
+            self.tracker.write(write, wait=False)
         self._due = time.monotonic() + FLUSH_SECONDS
         if wait:
             self.tracker.settle()
@@ -107,12 +103,9 @@ class TrackedRun:
             tags: what is said of it besides.
             wait: until that is done; else it is, with the next write to any run.
         """
-        self.flush(wait=False)
-        writes = [Write("end", self.id, {"status": status, "end": now()})]
-        if tags:
-            writes.insert(0, Write("batch", self.id, {"tags": dict(tags)}))
-        for write in writes:
+        for write in self._kept(tags):
             self.tracker.hold(write)
+        self.tracker.hold(Write("end", self.id, {"status": status, "end": now()}))
         if wait:
             self.tracker.settle()
 
@@ -138,6 +131,16 @@ class TrackedRun:
     def reopen(self) -> None:
         """Mark the run as running again: a study that is continued."""
         self._write("reopen")
+
+    def _kept(self, tags: Mapping[str, str]) -> Iterator[Write]:
+        """Writes of what is kept, which it then is no more, and of tags."""
+        entries = dict(tags)
+        while self._metrics or entries:  # MLflow takes a thousand entries at a time
+            room = 1000 - len(entries)
+            data = {"metrics": self._metrics[:room], "tags": entries}
+            del self._metrics[:room]
+            entries = {}
+            yield Write("batch", self.id, data)
 
     def _write(
         self,

@@ -241,6 +241,11 @@ class Tracker:
                 return None
             return Path(self.client.download_artifacts(run_id, name, folder)).read_text()
 
+    def length_of_curve(self, run_id: str, name: str) -> int:
+        """How many points a metric of a run has."""
+        with tracking_errors(self.uri):
+            return len(self.client.get_metric_history(run_id, name))
+
     def _make_run(self, write: Write, made: Callable[[str], None]) -> None:
         self._carry_out(write)
         made(self.writer.ids.get(write.run, write.run))

@@ -52,7 +52,8 @@ FIRST = [{"lr": 1e-3, "hidden": 8}]
 def arm(target, when, word="", count=1):
     """Kill this process before or after the count-th call of a function that takes a word.
 
-    Or have that call raise what it raises where MLflow does not answer.
+    Or have that call raise what it raises where MLflow does not answer, or wait behind it until
+    there is a file ``go``.
     """
     place, name = target.rsplit(".", 1)
     owner = pkgutil.resolve_name(place)
@@ -67,7 +68,11 @@ def arm(target, when, word="", count=1):
         if left == 0 and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         found = original(*args, **kwargs)
-        if left == 0:
+        if left == 0 and when == "wait":
+            Path("waiting").touch()
+            while not Path("go").exists():
+                time.sleep(0.01)
+        elif left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         return found
 
@@ -171,6 +176,17 @@ def start(
         arm(*point)
     if isinstance(wrong, dict):
         spoil(wrong)
+    sweep = opened(data, storage, suggest_nothing if wrong == "always" else suggest, **plan)
+    check_consistent(sweep.shared.study, sweep.record.tracker)
+    total = total or len(sweep.shared.trials) + more
+    try:
+        sweep.run(total, trial_seconds=seconds)
+    finally:
+        sweep.finish()
+
+
+def opened(data, storage=None, suggest=suggest, **plan):
+    """The sweep, mended."""
     experiment = Experiment.open(
         load_corpus(data, "gtzan"),
         protocol="track",
@@ -180,14 +196,13 @@ def start(
         jobs=1,
     )
     plan = Plan(study="s", storage=storage, **{"pruner": "none", "epochs": 2, "seed": 3} | plan)
-    space = Space(suggest_nothing if wrong == "always" else suggest, first=FIRST)
-    sweep = Sweep.open(experiment, space, plan, Watcher())
-    check_consistent(sweep.shared.study, sweep.record.tracker)
-    total = total or len(sweep.shared.trials) + more
-    try:
-        sweep.run(total, trial_seconds=seconds)
-    finally:
-        sweep.finish()
+    return Sweep.open(experiment, Space(suggest, first=FIRST), plan, Watcher())
+
+
+def look(folder, data):
+    """Mend, and run nothing."""
+    os.chdir(folder)
+    opened(data)
 
 
 def falsify(folder):

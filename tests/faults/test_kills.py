@@ -1,5 +1,7 @@
 """A process killed at every point of a sweep where something is half done."""
 
+import time
+
 import pytest
 
 STUDY, TRIAL = "optuna.study:Study", "optuna.trial:Trial"
@@ -30,12 +32,13 @@ POINTS = {
     "its run is about to be ended": (f"{RUN}.end", "before"),
     "artifacts in a folder": (WRITE, "after", "", 2),
     "artifacts in the run": (f"{RUN}.log_folder", "after", "", 2),
-    "values in the run": (f"{TRIAL}.set_user_attr", "before", "metrics", 2),
+    "no values in the trial": (f"{TRIAL}.set_user_attr", "before", "metrics", 2),
     "values in the trial": (f"{TRIAL}.set_user_attr", "after", "metrics", 2),
     "about to tell": (f"{STUDY}.tell", "before", "", 3),
     "told, its run still runs": (f"{STUDY}.tell", "after", "", 3),
     "the run of a finished trial is about to be ended": (f"{RUN}.end", "before"),
-    "its end is held back": (f"{RUN}.end", "after", "", 3),
+    "its last points and its end are held back": (f"{RUN}.end", "after", "", 3),
+    "its last points are written": ("mlflow:MlflowClient.set_terminated", "before", "", 3),
     "ended": ("mlflow:MlflowClient.set_terminated", "after", "", 3),
     "about to tell of a failure": (f"{STUDY}.tell", "before", "", 2),
     "told of a failure": (f"{STUDY}.tell", "after", "", 3),
@@ -86,3 +89,24 @@ def test_a_run_that_is_not_as_its_finished_trial_is_put_right(run, workplace, ti
     assert run(dying.check, workplace, 3) == 1
     assert run(dying.start, workplace, tiny_gtzan, total=3) == 0
     assert run(dying.check, workplace, 3) == 0
+
+
+@pytest.mark.slow
+def test_a_run_that_its_living_process_is_about_to_end_is_left_to_it(
+    processes, run, workplace, tiny_gtzan
+):
+    import dying
+
+    point = (f"{RUN}.end", "wait", "", 3)  # two baselines, then the first trial's own
+    other = processes.Process(
+        target=dying.start, args=(workplace, tiny_gtzan, point), kwargs={"total": 2}
+    )
+    other.start()
+    while not (workplace / "waiting").exists():
+        assert other.is_alive()
+        time.sleep(0.01)
+    assert run(dying.look, workplace, tiny_gtzan) == 0
+    (workplace / "go").touch()
+    other.join(120)
+    assert other.exitcode == 0
+    assert run(dying.check, workplace, 2) == 0, "a curve has points twice"
