@@ -6,11 +6,11 @@ they differ, and what its curves lack from its ``history.csv``; and a run that n
 ``KILLED``. Not here: finding the trials whose process is gone (`fourier.search.study`).
 """
 
+import csv
 from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
 
-import pandas as pd
 from optuna.trial import FrozenTrial
 
 from fourier.errors import TrackingAwayError
@@ -136,10 +136,9 @@ def _complete_curves(record: StudyRecord, orphan: TrackedRun) -> None:
     text = record.tracker.read_artifact(orphan.id, "history.csv")
     if text is None or record.experiment.folds:  # there the file holds means over folds
         return
-    history = pd.read_csv(StringIO(text), index_col="epoch", float_precision="round_trip")
     lengths: dict[str, int] = {}
-    for epoch, row in enumerate(history.to_dict("records")):
-        metrics = {str(name): value for name, value in row.items()}
+    for epoch, row in enumerate(csv.DictReader(StringIO(text))):  # whose floats are exact
+        metrics = {name: float(number or "nan") for name, number in row.items()}
         for name, value in curve_points(of_curves(metrics, record.experiment.task)).items():
             if name not in lengths:
                 lengths[name] = record.tracker.length_of_curve(orphan.id, name)

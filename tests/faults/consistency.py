@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from optuna.trial import TrialState
 from safetensors.torch import load_file
 
@@ -84,6 +85,9 @@ def check_finished(trial, run, tracker):
     assert all(
         run.data.metrics.get(f"best/{name}", value) == value for name, value in metrics.items()
     )
+    points = trial.user_attrs["points"]
+    assert {"best/epoch", "time/seconds"} <= set(points)
+    assert {name: run.data.metrics.get(name) for name in points} == points
     config = TrialConfig.from_dict(trial.user_attrs["config"])
     assert config == TrialConfig.from_dict(
         json.loads((folder / "config.json").read_text())["trial"]
@@ -91,9 +95,12 @@ def check_finished(trial, run, tracker):
     flat = {name: "" if value is None else str(value) for name, value in config.to_flat().items()}
     assert run.data.params == flat
     assert run.data.tags["fourier.digest"] == config.digest
-    curve = tracker.client.get_metric_history(run.info.run_id, "val/objective")
-    assert [p.step for p in curve] == list(range(len(trial.intermediate_values)))
-    assert len(pd.read_csv(folder / "history.csv")) == len(trial.intermediate_values)
+    history = pd.read_csv(folder / "history.csv")
+    assert len(history) == len(trial.intermediate_values)
+    for name, column in (("val/objective", "objective"), ("train/loss", "train_loss")):
+        curve = tracker.client.get_metric_history(run.info.run_id, name)
+        assert [point.step for point in curve] == list(range(len(history)))
+        assert [point.value for point in curve] == pytest.approx(list(history[column]), rel=1e-12)
     assert len(pd.read_csv(folder / "predictions.csv")) > 0
     assert load_file(folder / "weights.safetensors")
     assert (folder / "trial.png").read_bytes().endswith(b"IEND\xaeB`\x82")
