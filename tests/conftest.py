@@ -16,6 +16,20 @@ import pandas as pd
 import pytest
 import soundfile
 
+from .side_by_side import (
+    pytest_configure_node,
+    pytest_runtest_protocol,
+    pytest_xdist_auto_num_workers,
+    pytest_xdist_setupnodes,
+)
+
+__all__ = [
+    "pytest_configure_node",
+    "pytest_runtest_protocol",
+    "pytest_xdist_auto_num_workers",
+    "pytest_xdist_setupnodes",
+]
+
 BESIDE_THE_PROJECT = Path(__file__).parents[2] / "shared" / "data"
 
 
