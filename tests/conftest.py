@@ -20,15 +20,13 @@ import soundfile
 from ready import LOADED
 
 from .side_by_side import (
-    pytest_configure_node,
-    pytest_runtest_protocol,
+    pytest_collection_modifyitems,
     pytest_xdist_auto_num_workers,
     pytest_xdist_setupnodes,
 )
 
 __all__ = [
-    "pytest_configure_node",
-    "pytest_runtest_protocol",
+    "pytest_collection_modifyitems",
     "pytest_xdist_auto_num_workers",
     "pytest_xdist_setupnodes",
 ]
