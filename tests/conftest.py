@@ -1,6 +1,7 @@
 """What all tests share: where the real audio lies, a cache of their own, and a server to stop."""
 
 import contextlib
+import multiprocessing
 import os
 import secrets
 import shutil
@@ -9,12 +10,26 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from ready import LOADED
+
+from .side_by_side import (
+    pytest_collection_modifyitems,
+    pytest_xdist_auto_num_workers,
+    pytest_xdist_setupnodes,
+)
+
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_xdist_auto_num_workers",
+    "pytest_xdist_setupnodes",
+]
 
 BESIDE_THE_PROJECT = Path(__file__).parents[2] / "shared" / "data"
 
@@ -41,6 +56,25 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("FOURIER_CACHE", str(folder))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_jobs_beside_servers() -> Iterator[None]:
+    """A server that a test starts does not start eight processes more, for jobs of language models.
+
+    Each would load all of MLflow, and nothing here uses them.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+        yield
+
+
+@pytest.fixture(scope="session")
+def processes() -> BaseContext:
+    """Where processes come from that do not have to load everything first."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(LOADED)
+    return context
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ class Interruption:
     An exception that a signal raises is lost when it strikes while Python collects garbage
     ("Exception ignored in …"), and a network's training makes much of that. So while trials run
     the first signal is only kept, and `check` raises after the epoch; the second raises at once.
+    What is lost before is at least not told of: `check` knows of it.
     """
 
     def __init__(self) -> None:
@@ -86,6 +87,8 @@ def guarded(command: Callable[[Interruption], int], hint: str = "") -> int:
     heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, interruption) for number in heard}
     usual, warnings.formatwarning = warnings.formatwarning, _format_warning
+    hook = sys.unraisablehook
+    sys.unraisablehook = _but_interruptions(hook)
     try:
         return command(interruption)
     except UsageError as error:
@@ -98,9 +101,19 @@ def guarded(command: Callable[[Interruption], int], hint: str = "") -> int:
         print(f"\nstopped. {hint}".rstrip(), file=sys.stderr)
         return INTERRUPTED
     finally:
-        warnings.formatwarning = usual
+        warnings.formatwarning, sys.unraisablehook = usual, hook
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _but_interruptions(usual: Callable[["sys.UnraisableHookArgs"], object]) -> Callable[..., None]:
+    """Tell of what nobody can catch, unless a signal struck while garbage was collected."""
+
+    def hook(lost: "sys.UnraisableHookArgs") -> None:
+        if lost.exc_type is not KeyboardInterrupt:
+            usual(lost)
+
+    return hook
 
 
 def _format_warning(

@@ -10,6 +10,7 @@ too, and fails the trial for good instead of running it again. Not here: startin
 
 import contextlib
 import faulthandler
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -74,4 +75,7 @@ def read_report(report: Path) -> tuple[str, str] | None:
         reason, _, stood = report.read_text(errors="backslashreplace").partition("\n")
     except FileNotFoundError:
         return None
-    return (reason, stood[:REPORT_CHARS]) if stood else None
+    head, *threads = re.split(r"^(?=Thread |Current thread )", stood, flags=re.MULTILINE)
+    parts = [head, *reversed(threads)]  # the thread that trains is the oldest and comes last
+    told = "\n\n".join(part.strip() for part in parts)
+    return (reason, told[:REPORT_CHARS]) if stood else None

@@ -21,11 +21,8 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
         ("time_to_quality", [], ["<= 0.5"]),
     ],
 )
-def test_a_small_run_measures_what_is_required(name, words, required, tmp_path):
-    script = BENCHMARKS / f"{name.removesuffix('-growth')}.py"
-    command = [sys.executable, script, "--small", *words, "--out", tmp_path]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_a_small_run_measures_what_is_required(name, words, required, benchmark, tmp_path):
+    benchmark(name.removesuffix("-growth"), *words)
     found = json.loads((tmp_path / "results" / f"{name}.json").read_text())
     assert [row["required"] for row in found["rows"] if row["required"]] == required
     assert f"## {name}" in (tmp_path / "RESULTS.md").read_text()

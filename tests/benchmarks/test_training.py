@@ -1,17 +1,11 @@
 """The benchmark of training runs: what it says of speed is for a quiet machine."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "training.py"
 
-
-def test_fit_is_put_beside_the_bare_step_and_a_loader(tmp_path: Path) -> None:
-    command = [sys.executable, SCRIPT, "--small", "--threads", "1", "--out", tmp_path]
-    command += ["--architectures", "mlp"]
-    subprocess.run(command, check=True, capture_output=True)
+def test_fit_is_put_beside_the_bare_step_and_a_loader(benchmark, tmp_path: Path) -> None:
+    benchmark("training", "--threads", "1", "--architectures", "mlp")
     found = json.loads((tmp_path / "results" / "training-mlp.json").read_text())
     assert [row["required"] for row in found["rows"] if row["required"]] == [">= 0.9x", ">= 3x"]
     speeds = found["measured"]["clips_a_second"]

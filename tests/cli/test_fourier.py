@@ -1,6 +1,7 @@
 """The ``fourier`` command, and the UI that opens on what a sweep leaves."""
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -91,12 +92,18 @@ def test_odd_files_in_a_gtzan_folder_are_used_or_listed_and_nothing_crashes(
 
 @contextlib.contextmanager
 def mlflow_ui():
-    """``mlflow ui`` with no flag but the port, as a person types it in the working directory."""
+    """``mlflow ui`` with no flag but the port, as a person types it in the working directory.
+
+    With all that it starts by itself, which servers of other tests leave out.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port), "--workers", "1"]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    variables = {k: v for k, v in os.environ.items() if k != "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"}
+    server = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=variables
+    )
     try:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:

@@ -54,6 +54,24 @@ def test_a_signal_long_after_the_first_strikes_at_once(monkeypatch):
             interruption(signal.SIGINT, None)
 
 
+def test_a_signal_that_strikes_amid_garbage_is_not_told_of_and_not_lost(capsys):
+    class Garbage:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            reached.append("only as far as this")
+
+    def command(interruption):
+        Garbage()
+        reached.append("going on")
+        interruption.check()
+        return 0
+
+    reached = []
+    assert guarded(command) == 130
+    assert reached[-1] == "going on"
+    assert capsys.readouterr().err == "\nstopped.\n"
+
+
 def test_what_nohup_ignores_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

@@ -153,7 +153,7 @@ class Bug(Wrong):
 
 class Slow(Wrong):
     def forward(self, clips):
-        time.sleep(0.4)
+        time.sleep(0.9)
         return super().forward(clips)
 
 
