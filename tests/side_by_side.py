@@ -7,6 +7,7 @@ can be debugged; `-n 0` asks for that with the whole suite.
 
 import os
 
+import joblib
 import pytest
 
 WORKERS = 2
@@ -15,7 +16,7 @@ WORKERS = 2
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """None for a part of the suite, or where a second would have no core."""
     whole = config.args_source is not pytest.Config.ArgsSource.ARGS
-    return WORKERS if whole and len(os.sched_getaffinity(0)) >= WORKERS else 0
+    return WORKERS if whole and joblib.cpu_count() >= WORKERS else 0
 
 
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
