@@ -41,28 +41,23 @@ def mend(record: StudyRecord) -> int:
 def close_orphans(record: StudyRecord) -> int:
     """Put right the runs of a study that are not as their trials are.
 
+    One process at a time, because two that find the same points missing would both write them.
+
     Returns:
         How many there were.
     """
     mine = {"mlflow.parentRunId": record.parent.id, "fourier.kind": "trial"}
-    runs = record.tracker.find_runs(record.experiment_id, mine)
-    # Read after the runs, so that every run that somebody has just begun has its trial here.
-    trials = {str(t.number): t for t in record.shared.study.get_trials(deepcopy=False)}
-    mended = 0
-    waiting = {name for kept in record.tracker.kept() for name in kept.runs}
-    for run in runs:
-        if waiting & _names(run):  # what is missing in it is on its way
-            continue
-        trial = trials.get(run.data.tags["fourier.trial"])
-        orphan = TrackedRun(record.tracker, run.info.run_id)
-        if _is_owned(run, trial):
-            if trial is not None and trial.state.is_finished() and not _is_in_hand(trial):
-                mended += _make_equal(record, orphan, run, trial)
-        elif run.info.status != "KILLED":  # a study may have lost its newest trials to damage
-            orphan.set_tags({"fourier.state": "interrupted"})
-            orphan.end("KILLED")
-            mended += 1
-    return mended
+    with record.shared.lock:
+        # Read before the runs, so that what is delivered meanwhile is not missing in them.
+        waiting = {name for kept in record.tracker.kept() for name in kept.runs}
+        runs = record.tracker.find_runs(record.experiment_id, mine)
+        # Read after them, so that every run that somebody has just begun has its trial here.
+        trials = {str(t.number): t for t in record.shared.study.get_trials(deepcopy=False)}
+        return sum(
+            _put_right(record, run, trials.get(run.data.tags["fourier.trial"]))
+            for run in runs
+            if not waiting & _names(run)  # what is missing in it is on its way
+        )
 
 
 def give_run(record: StudyRecord, claim: Claim) -> None:
@@ -78,6 +73,22 @@ def give_run(record: StudyRecord, claim: Claim) -> None:
     else:
         record.open_trial(claim, None)
         record.tracker.settle()
+
+
+def _put_right(record: StudyRecord, run: Any, trial: FrozenTrial | None) -> bool:
+    """Bring one run to what its trial is, or end it as nobody's; returns whether it was not so."""
+    orphan = TrackedRun(record.tracker, run.info.run_id)
+    if _is_owned(run, trial):
+        if trial is None or not trial.state.is_finished() or _is_in_hand(trial):
+            return False
+        return _make_equal(record, orphan, run, trial)
+    if run.info.status == "KILLED":
+        return False
+    orphan.set_tags(
+        {"fourier.state": "interrupted"}
+    )  # a study may lose its newest trials to damage
+    orphan.end("KILLED")
+    return True
 
 
 def _is_owned(run: Any, trial: FrozenTrial | None) -> bool:
@@ -132,9 +143,14 @@ def _points(trial: FrozenTrial) -> dict[str, float]:
 
 
 def _complete_curves(record: StudyRecord, orphan: TrackedRun) -> None:
-    """Give the curves of a run the points that its ``history.csv`` has besides theirs."""
-    text = record.tracker.read_artifact(orphan.id, "history.csv")
-    if text is None or record.experiment.folds:  # there the file holds means over folds
+    """Give the curves of a run the points that its ``history.csv`` has besides theirs.
+
+    A file that is damaged gives none: the power may have gone before all of it was on the disk.
+    """
+    if record.experiment.folds:  # there the file holds means over folds
+        return
+    text = record.tracker.read_sound_artifact(orphan.id, "history.csv")
+    if text is None:
         return
     lengths: dict[str, int] = {}
     for epoch, row in enumerate(csv.DictReader(StringIO(text))):  # whose floats are exact

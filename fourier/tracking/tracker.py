@@ -21,6 +21,7 @@ from fourier.errors import TrackingAwayError
 from fourier.shown import without_password
 from fourier.tracking.courier import Courier
 from fourier.tracking.database import write_ahead
+from fourier.tracking.files import CHECKSUMS_FILE, find_damaged
 from fourier.tracking.outage import give_up_soon, require_answer, tracking_errors
 from fourier.tracking.outbox import Delivered, Outbox, Progress
 from fourier.tracking.runs import TrackedRun, now
@@ -240,6 +241,16 @@ class Tracker:
             if name not in {each.path for each in self.client.list_artifacts(run_id)}:
                 return None
             return Path(self.client.download_artifacts(run_id, name, folder)).read_text()
+
+    def read_sound_artifact(self, run_id: str, name: str) -> str | None:
+        """The same where the run's checksums say that the file is as it was written; else None."""
+        with tracking_errors(self.uri), tempfile.TemporaryDirectory() as folder:
+            wanted = {name, CHECKSUMS_FILE}
+            if not wanted <= {each.path for each in self.client.list_artifacts(run_id)}:
+                return None
+            for each in wanted:
+                self.client.download_artifacts(run_id, each, folder)
+            return None if find_damaged(Path(folder)) else (Path(folder) / name).read_text()
 
     def length_of_curve(self, run_id: str, name: str) -> int:
         """How many points a metric of a run has."""

@@ -88,6 +88,7 @@ def check_finished(trial, run, tracker):
     points = trial.user_attrs["points"]
     assert {"best/epoch", "time/seconds"} <= set(points)
     assert {name: run.data.metrics.get(name) for name in points} == points
+    assert len(tracker.client.get_metric_history(run.info.run_id, "best/epoch")) == 1
     config = TrialConfig.from_dict(trial.user_attrs["config"])
     assert config == TrialConfig.from_dict(
         json.loads((folder / "config.json").read_text())["trial"]

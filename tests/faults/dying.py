@@ -199,9 +199,11 @@ def opened(data, storage=None, suggest=suggest, **plan):
     return Sweep.open(experiment, Space(suggest, first=FIRST), plan, Watcher())
 
 
-def look(folder, data):
+def look(folder, data, *points):
     """Mend, and run nothing."""
     os.chdir(folder)
+    for point in points:
+        arm(*point)
     opened(data)
 
 

@@ -1,8 +1,12 @@
 """A process killed at every point of a sweep where something is half done."""
 
+import contextlib
 import time
 
+import pandas as pd
 import pytest
+
+from fourier.tracking import Tracker
 
 STUDY, TRIAL = "optuna.study:Study", "optuna.trial:Trial"
 RUN, TRACKER = "fourier.tracking.runs:TrackedRun", "fourier.tracking.tracker:Tracker"
@@ -101,12 +105,65 @@ def test_a_run_that_its_living_process_is_about_to_end_is_left_to_it(
     other = processes.Process(
         target=dying.start, args=(workplace, tiny_gtzan, point), kwargs={"total": 2}
     )
-    other.start()
-    while not (workplace / "waiting").exists():
-        assert other.is_alive()
-        time.sleep(0.01)
-    assert run(dying.look, workplace, tiny_gtzan) == 0
-    (workplace / "go").touch()
-    other.join(120)
+    with waiting(other, workplace):
+        assert run(dying.look, workplace, tiny_gtzan) == 0
     assert other.exitcode == 0
     assert run(dying.check, workplace, 2) == 0, "a curve has points twice"
+
+
+@pytest.mark.slow
+def test_two_that_look_at_once_put_a_run_right_once(processes, run, killed, workplace, tiny_gtzan):
+    import dying
+
+    point = (f"{STUDY}.tell", "after")
+    assert run(dying.start, workplace, tiny_gtzan, point) == killed
+    point = (f"{TRACKER}.find_runs", "wait")
+    one = processes.Process(target=dying.look, args=(workplace, tiny_gtzan, point))
+    two = processes.Process(target=dying.look, args=(workplace, tiny_gtzan))
+    with waiting(one, workplace):
+        two.start()
+        two.join(3)  # it waits for the other, which has seen what is missing
+    two.join(120)
+    assert (one.exitcode, two.exitcode) == (0, 0)
+    assert run(dying.start, workplace, tiny_gtzan, total=2) == 0
+    assert run(dying.check, workplace, 2) == 0, "a point is there twice"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-30], lambda data: data.replace(b"0.", b"x.")], ids=["cut", "odd"]
+)
+def test_a_damaged_history_gives_a_run_no_points(damage, run, killed, workplace, tiny_gtzan):
+    import dying
+
+    point = (f"{STUDY}.tell", "after")
+    assert run(dying.start, workplace, tiny_gtzan, point) == killed
+    (path,) = workplace.rglob("history.csv")
+    learned = list(pd.read_csv(path)["objective"])
+    path.write_bytes(damage(path.read_bytes()))
+    assert run(dying.look, workplace, tiny_gtzan) == 0
+    tracker = Tracker.connect()
+    (found,) = tracker.client.search_runs(
+        [tracker.client.get_experiment_by_name("gtzan").experiment_id],
+        "tags.`fourier.kind` = 'trial'",
+    )
+    curve = tracker.client.get_metric_history(found.info.run_id, "val/objective")
+    assert {point.value for point in curve} <= set(learned)
+    assert found.info.status == "FINISHED"
+    assert found.data.metrics["best/objective"] == pytest.approx(max(learned))
+
+
+@contextlib.contextmanager
+def waiting(process, folder):
+    """A process that waits where it shall, until all inside is done; it ends in any case."""
+    process.start()
+    try:
+        while not (folder / "waiting").exists():
+            assert process.is_alive()
+            time.sleep(0.01)
+        yield
+        (folder / "go").touch()
+        process.join(120)
+    finally:
+        process.kill()
+        process.join()

@@ -215,7 +215,7 @@ EVICT = """
     sums, enough, other = {}, cache / "enough", os.fork()
     if not other:  # somebody with room for a single entry
         asked = 0
-        while asked < 12 or not enough.exists():
+        while asked < 12 or not (enough.exists() or time.monotonic() > last + 60):
             ask(configs[1 + asked % 2], 1, sums)
             asked += 1
         os._exit(0)
