@@ -123,7 +123,8 @@ def first_pass(corpus: "Corpus", scratch: Path, repeats: int) -> dict[str, list[
         "decoding alone": lambda: decoding(decode_clips),
         "librosa.load alone, whole songs": lambda: decoding(peers.load_song),
     }
-    return alternate({name: timed(way) for name, way in ways.items()}, repeats)
+    each = {name: timed(way) for name, way in ways.items()}
+    return alternate(each, repeats, prepare=repeats > 1)
 
 
 def further_settings(
@@ -169,7 +170,8 @@ def further_settings(
 
     def in_turn(setting: peers.Setting) -> dict[str, float]:
         with tempfile.TemporaryDirectory(dir=scratch) as cache:
-            taken = alternate(measures(setting, Path(cache)), 1, warm_up=False)
+            many = len(settings) > 1
+            taken = alternate(measures(setting, Path(cache)), 1, warm_up=False, prepare=many)
         return {name: values[0] for name, values in taken.items()}
 
     in_turn(settings[0])  # to warm up

@@ -38,14 +38,15 @@ def seconds_of(work: Callable[[], object]) -> Measure:
 
 
 def alternate(
-    ways: Mapping[str, Measure], repeats: int, *, warm_up: bool = True
+    ways: Mapping[str, Measure], repeats: int, *, warm_up: bool = True, prepare: bool = True
 ) -> dict[str, list[float]]:
-    """Measure all ways in turn: A B C, A B C, …, each with memory at hand (`fetch_memory`).
+    """Measure all ways in turn: A B C, A B C, ….
 
     Args:
         ways: measures by name.
         repeats: counted rounds.
         warm_up: one round before that does not count.
+        prepare: `fetch_memory` before each that counts.
 
     Returns:
         By name, one value for each round.
@@ -56,17 +57,18 @@ def alternate(
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats):
         for name, measure in ways.items():
-            fetch_memory()
+            if prepare:
+                fetch_memory()
             taken[name].append(measure())
     return taken
 
 
 def fetch_memory() -> None:
-    """Touch pages and free them, so that the next to ask gets them without the host's help.
+    """Touch a gibibyte and free it, so that the next to ask gets that without the host's help.
 
-    A virtual machine may hand its free memory back to its host, seconds after it was freed. Each
-    page then costs ten to fifteen times as much when it is next used (11 microseconds where 0.7
-    were seen), which measures the host and not what is measured, and whoever writes most pays it.
+    A virtual machine may hand its free memory back to its host, seconds after it was freed. A page
+    of a file then costs up to fifteen times as much to write (11 microseconds where 0.8 were seen),
+    which measures the host and not what is measured, and whoever writes most pays most.
     """
     page = mmap.PAGESIZE
     with mmap.mmap(-1, MEMORY_AT_HAND) as memory:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from measure import median, median_ratio
+from measure import fetch_memory, median, median_ratio
 from results import Row, parser, publish
 
 from fourier.config import SpectrogramConfig, TrialConfig
@@ -266,9 +266,12 @@ def compare(folder: Path, blocks: int, block: int) -> tuple[list[Row], dict[str,
     bare, project, callback = Bare(folder), Project(folder / "a"), Callback(folder / "b")
     taken: dict[str, list[float]] = {"bare": [], "project": [], "pictured": [], "callback": []}
     for _ in range(blocks):
+        fetch_memory()
         taken["bare"].append(milliseconds(bare.run, block))
+        fetch_memory()
         with without_pictures():
             taken["project"].append(milliseconds(project.run, block))
+        fetch_memory()
         taken["callback"].append(milliseconds(callback.run, block))
         epochs = len(project.experiment.reports)
         taken["pictured"].append(milliseconds(project.run, max(1, block // 5)))
@@ -317,6 +320,7 @@ def grow(folder: Path, early: int, late: int, window: int) -> tuple[list[Row], d
     bare = Bare(folder)
     taken: dict[str, list[float]] = {"bare": [], "young": [], "old": []}
     for _ in range(window):
+        fetch_memory()
         for name, way in (("bare", bare), ("young", young), ("old", old)):
             taken[name].append(milliseconds(way.run, 1))
     whole = median_ratio(taken["old"], taken["young"])

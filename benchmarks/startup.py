@@ -34,7 +34,8 @@ def main() -> None:
     """Measure, print and publish."""
     arguments = parser(__doc__).parse_args()
     ways = {name: seconds_of(lambda c=command: answer(c)) for name, command in COMMANDS.items()}
-    taken = alternate(ways, 1 if arguments.small else 15, warm_up=not arguments.small)
+    whole = not arguments.small
+    taken = alternate(ways, 15 if whole else 1, warm_up=whole, prepare=whole)
     rows = [
         Row(
             what=name,

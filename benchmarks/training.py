@@ -144,7 +144,7 @@ def measure(
         ways[f"DataLoader, {workers} workers"] = lambda workers=workers: by_loader(
             case, device, folder, prepared, workers
         )
-    return alternate(ways, arguments.repeats)
+    return alternate(ways, arguments.repeats, prepare=not arguments.small)
 
 
 def by_fit(case: Case, features: "Tensor", targets: "Tensor") -> float:

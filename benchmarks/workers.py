@@ -105,7 +105,7 @@ def main() -> None:
         if not arguments.small:
             ways[ONE_THREAD] = lambda: measure(1, threads=1)
             measure(2)  # fills the cache with the features of these trials
-        taken = alternate(ways, repeats, warm_up=False)
+        taken = alternate(ways, repeats, warm_up=False, prepare=not arguments.small)
     ratio = median_ratio(taken["two"], taken["one"])
     rows = [
         Row(

@@ -96,7 +96,10 @@ def find_run(tracker: Tracker, run_id: str) -> StoredRun:
         if name.startswith(BEST) and name.removeprefix(BEST) not in OF_LEARNING
     }
     if not metrics or not epochs:
-        raise ReleaseError(f"run {run_id} has no result to compare with; name a finished trial")
+        raise ReleaseError(
+            f"run {run_id} has no result to compare with; name a finished trial (if its sweep was "
+            "killed at its end, start that again: it puts the run right)"
+        )
     device, damaged = data.tags.get("fourier.device", ""), damaged_files(tracker, run_id)
     return StoredRun(run_id, config, metrics, epochs, device, damaged)
 

@@ -24,8 +24,12 @@ from fourier.tracking import KEY_TAG, TrackedRun
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 
-IN_HAND = timedelta(minutes=1)
-"""For how long after its trial a run is left to the process that ran it, while that lives."""
+IN_HAND = timedelta(seconds=20)
+"""For how long after its trial a run is left to the process that ran it, while that lives.
+
+It ends it as soon as its next network learns. One on another host is not known to have died, and
+a container that is started again is another host.
+"""
 
 
 def mend(record: StudyRecord) -> int:
@@ -84,10 +88,8 @@ def _put_right(record: StudyRecord, run: Any, trial: FrozenTrial | None) -> bool
         return _make_equal(record, orphan, run, trial)
     if run.info.status == "KILLED":
         return False
-    orphan.set_tags(
-        {"fourier.state": "interrupted"}
-    )  # a study may lose its newest trials to damage
-    orphan.end("KILLED")
+    # Perhaps of a trial that the study has lost to damage.
+    orphan.end("KILLED", {"fourier.state": "interrupted"})
     return True
 
 
@@ -103,9 +105,9 @@ def _is_in_hand(trial: FrozenTrial) -> bool:
     claim = trial.user_attrs.get("claim")
     if claim is None or trial.datetime_complete is None:
         return False
-    if datetime.now() - trial.datetime_complete > IN_HAND:  # Optuna's clock has no zone either
+    if abs(datetime.now() - trial.datetime_complete) > IN_HAND:  # Optuna's clock has no zone
         return False
-    return claim["owner"] != owner.this_process() and not owner.is_gone(claim["owner"])
+    return not owner.is_this_process(claim["owner"]) and not owner.is_gone(claim["owner"])
 
 
 def _names(run: Any) -> set[str]:

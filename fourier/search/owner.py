@@ -19,6 +19,11 @@ def this_process() -> dict[str, str | int | float]:
     return {"host": socket.gethostname(), "pid": pid, "started": psutil.Process(pid).create_time()}
 
 
+def is_this_process(owner: dict[str, str | int | float]) -> bool:
+    """Whether an owner is this process, or a dead one that had its id."""
+    return (owner["host"], owner["pid"]) == (socket.gethostname(), os.getpid())
+
+
 def is_gone(owner: dict[str, str | int | float]) -> bool:
     """Whether an owner is known to have died. One on another host is not known to have."""
     if owner["host"] != socket.gethostname():
