@@ -3,9 +3,9 @@
 The model is a stand-in whose epoch is 20 ms of sleep; everything around it is real: the search
 space of `experiments/sweep_deam.py`, TPE, the median pruner, the journal, the runs in SQLite, the
 artifacts of a trial (weights, predictions, config). The callback beside it is `MLflowCallback` of
-optuna-integration on the same journal and kind of store, with Optuna's default TPE and pruner, logs the parameters, two curves
-with `mlflow.log_metric` and the value, and keeps no artifacts. The picture of a trial is timed
-apart.
+optuna-integration on the same journal and kind of store, with Optuna's default TPE and pruner. It
+logs the parameters, two curves with `mlflow.log_metric` and the value, and keeps no artifacts. The
+picture of a trial is timed apart.
 
 ``--growth`` asks whether trial 1,000 costs more than trial 100: two studies, one that has a hundred
 trials and one that has a thousand, run trials in turn.
