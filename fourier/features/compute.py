@@ -5,9 +5,11 @@ other at every step, and on a busy machine for long. A GPU takes as many clips a
 a part of its memory. Not here: what is kept, and where (`fourier.features.store`).
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -34,17 +36,15 @@ def compute_on_processor(pcm: PcmStore, spectrogram: Spectrogram, put: Put) -> N
     Raises:
         CacheError: a clip is not what was written.
     """
-    from fourier.features.kernels import BandPower
-
     keep_memory()
     threads, clips = torch.get_num_threads(), len(pcm.clips)
-    band_power = BandPower(spectrogram)
+    band_power = _band_power(spectrogram)
 
     def compute(start: int) -> None:
         rows = pcm.read(start, min(start + CLIPS_AT_ONCE, clips))
         with torch.no_grad():  # clip by clip, so that what is worked on stays in the cache
             for number, row in enumerate(rows, start):
-                power = torch.from_numpy(band_power(row))[None]
+                power = band_power(row)[None]
                 put(number, np.asarray(spectrogram.picture(power).half().numpy()))
 
     try:
@@ -57,6 +57,21 @@ def compute_on_processor(pcm: PcmStore, spectrogram: Spectrogram, put: Put) -> N
                 pool.shutdown(cancel_futures=True)
     finally:
         torch.set_num_threads(threads)  # setting it in one thread sets it for later threads
+
+
+def _band_power(spectrogram: Spectrogram) -> Callable[[npt.NDArray[np.int16]], Tensor]:
+    """One clip to its band power: by compiled loops where the window's length allows it."""
+    from fourier.features.kernels import BandPower
+
+    if BandPower.takes(spectrogram):
+        compiled = BandPower(spectrogram)
+        return lambda clip: torch.from_numpy(compiled(clip))
+
+    def by_operations(clip: npt.NDArray[np.int16]) -> Tensor:
+        waveform = _waveform(torch.from_numpy(clip)[None], spectrogram)
+        return spectrogram.band_power_in_blocks(spectrogram.cut(waveform))[0]
+
+    return by_operations
 
 
 @torch.no_grad()  # and not inference mode, whose tensors no training may save

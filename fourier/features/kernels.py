@@ -1,45 +1,75 @@
-"""16-bit clips to the power in mel bands on a processor: compiled loops around torch's transform.
+"""16-bit clips to the power in mel bands on a processor: compiled loops, sixteen frames at once.
 
-What `fourier.features.spectrogram` says in a dozen tensor operations, in two loops and an FFT,
-because the operations cost a processor more than the transform: each goes over memory anew, and
-each takes Python's lock, at which threads wait for one another. A mel filter hears few bins; the
-loops multiply by no zeros. Compiled when first used (a second), never kept on the disk, where
-numba would have pickles. Not here: decibels and what follows, and any device but a processor.
+What `fourier.features.spectrogram` says in a dozen tensor operations, in a third to a sixth of
+their time: each of them goes over memory anew, and each takes Python's lock, at which threads wait
+for one another. A mel filter hears few bins; the loops multiply by no zeros. Compiled when first
+used (a second), never kept on the disk, where numba would have pickles. Not here: the transform
+(`fourier.features.fft`), decibels and what follows, and any device but a processor.
 """
 
-from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from llvmlite import ir
 from numba import njit
 
 from fourier.features.clips import FULL_SCALE
-from fourier.features.spectrogram import FRAMES_AT_ONCE, Spectrogram
+from fourier.features.fft import COMPLEX, Floats, Integers, Plan, add_power, make_plan, transform
+from fourier.features.lanes import INT32, LANES, Numbers, Value, halves, transpose, vector_code
+from fourier.features.spectrogram import Spectrogram
 
-Floats = npt.NDArray[np.floating]
+Samples = npt.NDArray[np.int16]
+
+
+class Bands(NamedTuple):
+    """What the bands hear.
+
+    Attributes:
+        low: the first bin that any of them hears.
+        high: the first after the last.
+        first: the first bin of each band, counted from ``low``.
+        counts: how many bins each band hears.
+        weights: of all these, band after band.
+    """
+
+    low: int
+    high: int
+    first: Integers
+    counts: Integers
+    weights: Floats
 
 
 class BandPower:
     """The band power of a spectrogram, for clips one by one; several threads may share it.
 
     Args:
-        spectrogram: on the CPU, in the type to compute in.
+        spectrogram: on the CPU, in the type to compute in; see `takes`.
     """
 
     def __init__(self, spectrogram: Spectrogram) -> None:
-        self._window = (spectrogram.window / FULL_SCALE).numpy()  # exact: a power of two
+        window = spectrogram.window
+        self._number = window.dtype
+        # Half of it, because the transform gives twice the spectrum; exact, powers of two both.
+        self._window = (window / (2 * FULL_SCALE)).numpy()
         self._hop = spectrogram.config.hop_length
         self._frames = spectrogram.frames
-        self._bins = spectrogram.bins
+        self._plan = make_plan(len(window), self._window.dtype)
         rows = spectrogram.filters.numpy().T
         heard = [np.flatnonzero(row) for row in rows]
-        self._first = np.array([bins[0] if len(bins) else 0 for bins in heard])
-        self._counts = np.array([bins[-1] + 1 - bins[0] if len(bins) else 0 for bins in heard])
-        stretches = zip(rows, self._first, self._counts, strict=True)
-        self._weights = np.concatenate([row[at : at + count] for row, at, count in stretches])
+        first = np.array([bins[0] if len(bins) else 0 for bins in heard])
+        counts = np.array([bins[-1] + 1 - bins[0] if len(bins) else 0 for bins in heard])
+        stretches = zip(rows, first, counts, strict=True)
+        weights = np.concatenate([row[at : at + count] for row, at, count in stretches])
+        self._bands = Bands(*spectrogram.bins, first, counts, weights)
 
-    def __call__(self, clip: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
+    @staticmethod
+    def takes(spectrogram: Spectrogram) -> bool:
+        """Whether its window is one of those that are transformed here: a power of two."""
+        return spectrogram.config.n_fft.bit_count() == 1
+
+    def __call__(self, clip: Samples) -> npt.NDArray[np.float32]:
         """Transform one clip.
 
         Args:
@@ -48,70 +78,97 @@ class BandPower:
         Returns:
             [n_mels, frames].
         """
-        frames, number = self._frames(len(clip)), self._window.dtype
-        power = np.zeros((len(self._first), frames), number)
-        parts = -(-frames // FRAMES_AT_ONCE)
-        bounds = [frames * part // parts for part in range(parts + 1)]
-        most = max(end - first for first, end in pairwise(bounds))
-        cut = torch.empty((most, len(self._window)), dtype=torch.from_numpy(self._window).dtype)
-        scratch = np.empty((self._bins[1] - self._bins[0], most), number)
-        for first, end in pairwise(bounds):
-            count = end - first
-            _cut_frames(clip, self._window, self._hop, first, cut[:count].numpy())
-            spectrum = torch.view_as_real(torch.fft.rfft(cut[:count])).flatten(-2).numpy()
-            add_up = (self._first, self._counts, self._weights)
-            _add_bands(spectrum, *self._bins, *add_up, scratch, power[:, first:end])
-        return power.astype(np.float32, copy=False)
+        frames, bins = self._frames(len(clip)), self._bands.high - self._bands.low
+        wide = -(-frames // LANES) * LANES
+        power = np.zeros((len(self._bands.first), wide), self._window.dtype)
+        _band_power(
+            clip,
+            self._window,
+            self._hop,
+            self._plan,
+            self._bands,
+            np.empty((LANES - 1) * self._hop + len(self._window), np.int16),
+            self._scratch(LANES * len(self._window)),
+            self._scratch(LANES * bins),
+            power,
+        )
+        return power[:, :frames].astype(np.float32, copy=False)
+
+    def _scratch(self, size: int) -> Floats:
+        """Of torch, which begins where a vector may: at a multiple of 64 bytes."""
+        return np.asarray(torch.empty(size, dtype=self._number).numpy())
 
 
-@njit(nogil=True, fastmath=True)
-def _cut_frames(
-    clip: npt.NDArray[np.int16], window: Floats, hop: int, first: int, frames: Floats
-) -> None:
-    """Frames from number ``first`` on, centred on multiples of the hop, times the window."""
-    length = frames.shape[1]
-    for row in range(frames.shape[0]):
-        start = (first + row) * hop - length // 2
-        low, high = max(0, -start), min(length, len(clip) - start)
-        frames[row, :low] = 0
-        frames[row, max(low, high) :] = 0
-        samples, weights, frame = clip[start + low : start + high], window[low:], frames[row, low:]
-        for i in range(high - low):
-            frame[i] = samples[i] * weights[i]
-
-
-@njit(nogil=True, fastmath=True)
-def _add_bands(
+@njit(nogil=True, error_model="numpy")
+def _band_power(
+    clip: Samples,
+    window: Floats,
+    hop: int,
+    plan: Plan,
+    bands: Bands,
+    padded: Samples,
+    data: Floats,
     spectrum: Floats,
-    low: int,
-    high: int,
-    first: npt.NDArray[np.int64],
-    counts: npt.NDArray[np.int64],
-    weights: Floats,
-    scratch: Floats,
     power: Floats,
 ) -> None:
-    """Add the power in each band to ``power`` [bands, frames].
+    """Sixteen frames at a time, centred on multiples of the hop, to ``power`` [bands, frames].
 
-    Args:
-        spectrum: real and imaginary parts in turn, [frames, 2 * bins].
-        low: the first bin that any band hears.
-        high: the first after the last.
-        first: the first bin of each band, counted from ``low``.
-        counts: how many bins each band hears.
-        weights: of all these, band after band.
-        scratch: [bins that are heard, frames] at least.
-        power: [bands, frames].
+    ``padded``, ``data`` and ``spectrum`` are room to work in.
     """
-    frames = spectrum.shape[0]
-    for row in range(frames):
-        for k in range(high - low):
-            real, imaginary = spectrum[row, 2 * (low + k)], spectrum[row, 2 * (low + k) + 1]
-            scratch[k, row] = real * real + imaginary * imaginary
-    at = 0
-    for band in range(len(first)):
-        for k in range(first[band], first[band] + counts[band]):
-            weight, powers, total = weights[at], scratch[k], power[band]
-            for row in range(frames):
-                total[row] += weight * powers[row]
-            at += 1
+    length, wide = len(window), power.shape[1]
+    flat = power.reshape(-1)
+    for frame in range(0, wide, LANES):
+        source, start = clip, frame * hop - length // 2
+        if start < 0 or start + len(padded) > len(clip):
+            padded[:] = 0
+            for i in range(max(0, -start), min(len(padded), len(clip) - start)):
+                padded[i] = clip[start + i]
+            source, start = padded, 0
+        for at in range(0, length, COMPLEX):
+            _cut(source, start + at, hop, window, at, data, LANES * at)
+        transform(data, plan)
+        add_power(data, plan, bands.low, bands.high, spectrum)
+        at = 0
+        for band in range(len(bands.first)):
+            first = bands.first[band]
+            for k in range(first, first + bands.counts[band]):
+                _add_weighted(spectrum, LANES * k, bands.weights, at, flat, band * wide + frame)
+                at += 1
+
+
+@vector_code
+def _cut(
+    builder: ir.IRBuilder,
+    samples: Numbers,
+    start: Value,
+    hop: Value,
+    window: Numbers,
+    at: Value,
+    data: Numbers,
+    to: Value,
+) -> None:
+    """Thirty-two samples of sixteen frames, each times its place in the window.
+
+    A pair of samples, which will be one complex number, travels as one integer of 32 bits.
+    """
+    frames = []
+    for _ in range(LANES):
+        frames.append(samples.load_as(INT32, start))
+        start = builder.add(start, hop)
+    for number, pairs in enumerate(transpose(builder, frames)):
+        for place, half in enumerate(halves(builder, pairs), 2 * number):
+            data.store_integers(half, window.spread(at, place), to, LANES * place)
+
+
+@vector_code
+def _add_weighted(
+    builder: ir.IRBuilder,
+    spectrum: Numbers,
+    k: Value,
+    weights: Numbers,
+    at: Value,
+    power: Numbers,
+    to: Value,
+) -> None:
+    del builder
+    power.store(power.load(to) + weights.spread(at) * spectrum.load(k), to)
