@@ -1,8 +1,9 @@
 """What Optuna, MLflow and everything else around a model cost, beside Optuna's own MLflow callback.
 
-The model is a stand-in whose epoch is 20 ms of sleep; everything around it is real: the search
-space of `experiments/sweep_deam.py`, TPE, the median pruner, the journal, the runs in SQLite, the
-artifacts of a trial (weights, predictions, config). The callback beside it is `MLflowCallback` of
+The model is a stand-in that multiplies matrices in one thread for 20 ms an epoch, or with
+``--asleep`` waits as long; everything around it is real: the search space of
+`experiments/sweep_deam.py`, TPE, the median pruner, the journal, the runs in SQLite, the artifacts
+of a trial (weights, predictions, config). The callback beside it is `MLflowCallback` of
 optuna-integration on the same journal and kind of store, with Optuna's default TPE and pruner. It
 logs the parameters, two curves with `mlflow.log_metric` and the value, and keeps no artifacts. The
 picture of a trial is timed apart.
@@ -44,16 +45,38 @@ TRIAL_MS, EPOCH_MS, LESS_THAN_CALLBACK, GROWTH = 40.0, 1.0, 3.0, 1.2
 SONGS, CLIPS_PER_SONG, WEIGHTS = 48, 6, 250_000
 
 
+Spend = Callable[[float], None]
+
+
+def compute_until(end: float) -> None:
+    """Multiply matrices in one thread, as a network on a processor does."""
+    matrix = torch.ones(256, 256)
+    while time.perf_counter() < end:
+        torch.mm(matrix, matrix)
+
+
+def sleep_until(end: float) -> None:
+    """Let the processor rest, as where another machine computes."""
+    time.sleep(max(0.0, end - time.perf_counter()))
+
+
 @dataclass(frozen=True)
 class StandIn(Experiment):
     """An experiment that learns nothing, in 20 ms an epoch, and says how long it was kept waiting.
 
+    Its weights lie ready: taking the memory for them is the model's affair.
+
     Attributes:
+        spend: spends an epoch's time, until `time.perf_counter` says so.
         epoch_seconds: how long an epoch takes; may be changed, it is a list of one.
         reports: seconds that each call of ``report`` took.
     """
 
+    spend: Spend = sleep_until
     epoch_seconds: list[float] = field(default_factory=lambda: [EPOCH_SECONDS])
+    weights: dict[str, torch.Tensor] = field(
+        default_factory=lambda: {"weights": torch.zeros(WEIGHTS), "bias": torch.zeros(2)}
+    )
     reports: list[float] = field(default_factory=list)
 
     def run(self, config: TrialConfig, report: Any = None) -> Result:
@@ -71,16 +94,17 @@ class StandIn(Experiment):
             metrics = {**figures, "objective": objective, self.task.objective: objective}
             metrics |= {"train_loss": 1 / (1 + epoch), "lr": 1e-3, "epoch_seconds": 0.02}
             history.append(metrics)
-            time.sleep(max(0.0, ends - time.perf_counter()))
+            self.spend(ends)
             if report is not None:
                 began = time.perf_counter()
                 report(epoch, metrics)
                 self.reports.append(time.perf_counter() - began)
-        state = {"weights": torch.zeros(WEIGHTS), "bias": torch.zeros(2)}
         seconds = time.perf_counter() - started
         best = len(history) - 1
         rows = self.split.valid.numpy()
-        return Result(history[best], best, len(history), history, state, predictions, seconds, rows)
+        return Result(
+            history[best], best, len(history), history, self.weights, predictions, seconds, rows
+        )
 
     def baselines(self, spectrogram: SpectrogramConfig) -> dict[str, dict[str, float]]:
         """There is no audio to measure them on."""
@@ -94,7 +118,7 @@ def quality(config: TrialConfig) -> float:
     return float(0.3 - 0.1 * distance - 0.05 * config.training.mixup)
 
 
-def stand_in(folder: Path) -> StandIn:
+def stand_in(folder: Path, spend: Spend) -> StandIn:
     """A stand-in on as many songs and clips as the demo corpus has, without their audio."""
     names = [f"{i:03d}" for i in range(SONGS)]
     rng = np.random.default_rng(0)
@@ -122,7 +146,8 @@ def stand_in(folder: Path) -> StandIn:
     )
     parts = pd.Series(np.repeat(["train", "valid", "test"], [29 * 6, 9 * 6, 10 * 6]))
     task = make_task(corpus, None)
-    return StandIn(corpus, _NoAudio(clips), "track", parts, task, _NoStore())  # type: ignore[arg-type]
+    clips_only, no_store = _NoAudio(clips), _NoStore()
+    return StandIn(corpus, clips_only, "track", parts, task, no_store, spend=spend)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -163,12 +188,10 @@ class Stopwatch(Watcher):
 class Project:
     """One study of the stand-in by the project's own path, run block by block."""
 
-    def __init__(self, folder: Path, seed: int = 0) -> None:
+    def __init__(self, folder: Path, spend: Spend) -> None:
         folder.mkdir(parents=True)
-        self.experiment = stand_in(folder)
-        plan = Plan(
-            study="deam-demo", storage=str(folder / "studies.journal"), epochs=EPOCHS, seed=seed
-        )
+        self.experiment = stand_in(folder, spend)
+        plan = Plan(study="deam-demo", storage=str(folder / "studies.journal"), epochs=EPOCHS)
         with contextlib.chdir(folder):
             self.sweep = Sweep.open(self.experiment, deam_space(), plan, Stopwatch())
         self.trials = 0
@@ -182,7 +205,7 @@ class Project:
 class Callback:
     """The same study with Optuna's `optimize` and optuna-integration's `MLflowCallback`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, spend: Spend) -> None:
         import mlflow
         import optuna
         from optuna.storages import JournalStorage
@@ -200,7 +223,7 @@ class Callback:
             )
             self.callback = MLflowCallback(f"sqlite:///{folder}/mlflow.db", metric_name="objective")
             tracked = self.callback.track_in_mlflow()
-        self.experiment, self.folder = stand_in(folder), folder
+        self.experiment, self.folder = stand_in(folder, spend), folder
         space = deam_space()
 
         def objective(trial: optuna.Trial) -> float:
@@ -226,8 +249,8 @@ class Callback:
 class Bare:
     """The same loop with neither."""
 
-    def __init__(self, folder: Path) -> None:
-        self.experiment = stand_in(folder)
+    def __init__(self, folder: Path, spend: Spend) -> None:
+        self.experiment = stand_in(folder, spend)
         self.config = with_epochs(deam_space().start())
 
     def run(self, count: int) -> None:
@@ -261,9 +284,12 @@ def milliseconds(work: Callable[[int], None], count: int) -> float:
     return (time.perf_counter() - began) / count * 1000
 
 
-def compare(folder: Path, blocks: int, block: int) -> tuple[list[Row], dict[str, Any]]:
+def compare(
+    folder: Path, spend: Spend, blocks: int, block: int
+) -> tuple[list[Row], dict[str, Any]]:
     """Bare loop, project and callback, a block of trials each in turn."""
-    bare, project, callback = Bare(folder), Project(folder / "a"), Callback(folder / "b")
+    bare, project = Bare(folder, spend), Project(folder / "a", spend)
+    callback = Callback(folder / "b", spend)
     taken: dict[str, list[float]] = {"bare": [], "project": [], "pictured": [], "callback": []}
     for _ in range(blocks):
         fetch_memory()
@@ -312,12 +338,12 @@ def compare(folder: Path, blocks: int, block: int) -> tuple[list[Row], dict[str,
 
 def grow(folder: Path, early: int, late: int, window: int) -> tuple[list[Row], dict[str, Any]]:
     """Trials around ``early`` of one study and ``late`` of another, in turn."""
-    young, old = Project(folder / "young"), Project(folder / "old")
+    young, old = Project(folder / "young", sleep_until), Project(folder / "old", sleep_until)
     for project, until in ((young, early), (old, late)):
         project.experiment.epoch_seconds[0] = 0.0
         project.run(until - window // 2)
         project.experiment.epoch_seconds[0] = EPOCH_SECONDS
-    bare = Bare(folder)
+    bare = Bare(folder, sleep_until)
     taken: dict[str, list[float]] = {"bare": [], "young": [], "old": []}
     for _ in range(window):
         fetch_memory()
@@ -350,11 +376,12 @@ def grow(folder: Path, early: int, late: int, window: int) -> tuple[list[Row], d
 def main() -> None:
     """Measure, print and publish."""
     options = parser(__doc__)
+    options.add_argument("--asleep", action="store_true", help="a model that only waits")
     options.add_argument("--growth", action="store_true", help="trial 1,000 beside trial 100")
     arguments = options.parse_args()
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    with tempfile.TemporaryDirectory(prefix="fourier-bench-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="fourier-bench-") as scratch:
+        folder = Path(scratch)
         if arguments.growth:
             early, late, window = (4, 8, 2) if arguments.small else (100, 1000, 60)
             rows, raw = grow(folder, early, late, window)
@@ -367,8 +394,13 @@ def main() -> None:
             )
         else:
             blocks, block = (1, 3) if arguments.small else (12, 25)
-            rows, raw = compare(folder, blocks, block)
-            publish("orchestration", "What everything around a model costs", rows, arguments, **raw)
+            torch.set_num_threads(1)
+            spend = sleep_until if arguments.asleep else compute_until
+            rows, raw = compare(folder, spend, blocks, block)
+            name = "orchestration-asleep" if arguments.asleep else "orchestration"
+            how = "sleeps" if arguments.asleep else "computes"
+            title = f"What everything around a model costs that {how}"
+            publish(name, title, rows, arguments, **raw)
 
 
 if __name__ == "__main__":

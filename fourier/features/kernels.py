@@ -82,7 +82,7 @@ class BandPower:
         wide = -(-frames // LANES) * LANES
         power = np.zeros((len(self._bands.first), wide), self._window.dtype)
         _band_power(
-            clip,
+            np.ascontiguousarray(clip),
             self._window,
             self._hop,
             self._plan,

@@ -46,7 +46,7 @@ class Lanes:
 class Numbers:
     """An array of one axis, while code is written that reads and writes it."""
 
-    def __init__(self, context: Any, builder: ir.IRBuilder, kind: types.Array, array: Value) -> None:
+    def __init__(self, context: Any, builder: ir.IRBuilder, kind: Any, array: Value) -> None:
         self._builder = builder
         self._kind = context.get_data_type(kind.dtype)
         self._bytes = kind.dtype.bitwidth // 8

@@ -34,6 +34,7 @@ OTHERS = [
 MFCC = SpectrogramConfig(
     kind="mfcc", n_fft=512, hop_length=128, n_mels=16, n_mfcc=13, fmax=4000, normalization="none"
 )
+ODD = dataclasses.replace(CONFIG, n_fft=500)  # no power of two
 SHAPE = (6, 16, 32)
 BYTES = 2 * 6 * 16 * 32 + 128  # numbers and the .npy's header
 
@@ -61,16 +62,15 @@ def stored(cache: Path) -> set[str]:
     return {path.stem for path in (cache / "features").glob("*/*.npy")}
 
 
-@pytest.mark.parametrize("config", [CONFIG, MFCC])
-@pytest.mark.parametrize("frames_at_once", [1, 70, 10_000])
+@pytest.mark.parametrize("config", [CONFIG, MFCC, ODD])
+@pytest.mark.parametrize("clips_at_once", [1, 4, 100])
 def test_features_are_the_spectrograms_of_the_clips(
     store: FeatureStore,
     monkeypatch: pytest.MonkeyPatch,
     config: SpectrogramConfig,
-    frames_at_once: int,
+    clips_at_once: int,
 ) -> None:
-    monkeypatch.setattr("fourier.features.kernels.FRAMES_AT_ONCE", frames_at_once)
-    monkeypatch.setattr("fourier.features.compute.CLIPS_AT_ONCE", 4)
+    monkeypatch.setattr("fourier.features.compute.CLIPS_AT_ONCE", clips_at_once)
     features = store.get(config)
     assert features.dtype == torch.float16
     assert features.shape == (6, config.bands, 32)

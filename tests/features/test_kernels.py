@@ -19,7 +19,9 @@ RATE = 8000
         (4000, {"n_fft": 256, "hop_length": 256, "n_mels": 64, "fmax": 2000}),  # empty bands
         (4001, {"n_fft": 1024, "hop_length": 1, "n_mels": 8, "fmax": 500}),
         (100, {"n_fft": 2048, "hop_length": 64}),  # shorter than half a frame
-        (4000, {"n_fft": 512, "hop_length": 40}),  # just over a block of frames
+        (4000, {"n_fft": 8192, "hop_length": 100, "n_mels": 128}),
+        (4000, {"n_fft": 512, "hop_length": 250}),  # just over sixteen frames
+        (4000, {"n_fft": 512, "hop_length": 267}),  # not quite
         (1, {"n_fft": 512}),
     ],
 )
@@ -44,3 +46,26 @@ def test_the_power_in_each_band_is_the_spectrograms(samples, settings, precision
 def test_silence_has_no_power():
     spectrogram = Spectrogram(SpectrogramConfig(fmax=4000), RATE).to(torch.float32)
     assert not BandPower(spectrogram)(np.zeros(4000, np.int16)).any()
+
+
+def test_a_clip_that_may_not_be_written_is_only_read():
+    spectrogram = Spectrogram(SpectrogramConfig(fmax=4000), RATE).to(torch.float32)
+    power = BandPower(spectrogram)
+    clip = np.random.default_rng(0).integers(-9999, 9999, 4000).astype(np.int16)
+    expected, before = power(clip), clip.copy()
+    clip.flags.writeable = False
+    np.testing.assert_array_equal(power(clip), expected)
+    np.testing.assert_array_equal(clip, before)
+
+
+def test_clips_are_taken_with_gaps_between_their_samples():
+    spectrogram = Spectrogram(SpectrogramConfig(fmax=4000), RATE).to(torch.float32)
+    power = BandPower(spectrogram)
+    both = np.random.default_rng(0).integers(-9999, 9999, (4000, 2)).astype(np.int16)
+    np.testing.assert_array_equal(power(both[:, 0]), power(both[:, 0].copy()))
+
+
+@pytest.mark.parametrize(("n_fft", "taken"), [(256, True), (1000, False), (4096, True)])
+def test_windows_of_powers_of_two_are_taken(n_fft, taken):
+    config = SpectrogramConfig(n_fft=n_fft, hop_length=128, fmax=4000)
+    assert BandPower.takes(Spectrogram(config, RATE)) is taken

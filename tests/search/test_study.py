@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from fourier.errors import StudyError
 from fourier.search import owner
-from fourier.search.pruner import make_pruner
+from fourier.search.pruner import PatientMedian, make_pruner
 from fourier.search.sampler import make_sampler
 from fourier.search.storage import open_storage, study_lock
 from fourier.search.study import DEATHS, Setting, open_study
@@ -333,7 +333,7 @@ def test_a_database_keeps_studies_as_well(tmp_path):
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("median", optuna.pruners.MedianPruner),
+        ("median", PatientMedian),
         ("hyperband", optuna.pruners.HyperbandPruner),
         ("none", optuna.pruners.NopPruner),
     ],
