@@ -32,7 +32,7 @@ from fourier.features.cache import (
 from fourier.features.clips import write_at
 
 # Raise it when the same settings give other features, or are written otherwise.
-FORMAT = 3
+FORMAT = 4
 BYTES_AT_ONCE = 1 << 24
 READERS = 4
 
