@@ -1,15 +1,15 @@
 """What Optuna, MLflow and everything else around a model cost, beside Optuna's own MLflow callback.
 
-The model is a stand-in that multiplies matrices in one thread for 20 ms an epoch, or with
-``--asleep`` waits as long; everything around it is real: the search space of
-`experiments/sweep_deam.py`, TPE, the median pruner, the journal, the runs in SQLite, the artifacts
-of a trial (weights, predictions, config). The callback beside it is `MLflowCallback` of
-optuna-integration on the same journal and kind of store, with Optuna's default TPE and pruner. It
-logs the parameters, two curves with `mlflow.log_metric` and the value, and keeps no artifacts. The
-picture of a trial is timed apart.
+The model is a stand-in whose epoch is 20 ms of sleep, or with ``--computing`` as many products of
+matrices in one thread as take 20 ms when nothing else runs; everything around it is real: the
+search space of `experiments/sweep_deam.py`, TPE, the median pruner, the journal, the runs in
+SQLite, the artifacts of a trial (weights, predictions, config). The callback beside it is
+`MLflowCallback` of optuna-integration on the same journal and kind of store, with Optuna's default
+TPE and pruner. It logs the parameters, two curves with `mlflow.log_metric` and the value, and keeps
+no artifacts. The picture of a trial is timed apart.
 
 ``--growth`` asks whether trial 1,000 costs more than trial 100: two studies, one that has a hundred
-trials and one that has a thousand, run trials in turn.
+trials and one that has a thousand, run trials in turn. Its model sleeps.
 """
 
 import contextlib
@@ -43,21 +43,36 @@ EPOCH_SECONDS = 0.020
 EPOCHS = 10
 TRIAL_MS, EPOCH_MS, LESS_THAN_CALLBACK, GROWTH = 40.0, 1.0, 3.0, 1.2
 SONGS, CLIPS_PER_SONG, WEIGHTS = 48, 6, 250_000
+MATRIX = 512
 
 
 Spend = Callable[[float], None]
 
 
-def compute_until(end: float) -> None:
-    """Multiply matrices in one thread, as a network on a processor does."""
-    matrix = torch.ones(256, 256)
-    while time.perf_counter() < end:
-        torch.mm(matrix, matrix)
-
-
-def sleep_until(end: float) -> None:
+def sleep(seconds: float) -> None:
     """Let the processor rest, as where another machine computes."""
-    time.sleep(max(0.0, end - time.perf_counter()))
+    time.sleep(seconds)
+
+
+def computer() -> Spend:
+    """Multiply matrices in one thread: as many as took so long when nothing else ran.
+
+    The work is the same in every epoch, so what others take of the processor costs time.
+    """
+    matrix = torch.ones(MATRIX, MATRIX)
+
+    def seconds_of_one() -> float:
+        began = time.perf_counter()
+        torch.mm(matrix, matrix)
+        return time.perf_counter() - began
+
+    one = median([seconds_of_one() for _ in range(500)][100:])
+
+    def compute(seconds: float) -> None:
+        for _ in range(round(seconds / one)):
+            torch.mm(matrix, matrix)
+
+    return compute
 
 
 @dataclass(frozen=True)
@@ -67,12 +82,12 @@ class StandIn(Experiment):
     Its weights lie ready: taking the memory for them is the model's affair.
 
     Attributes:
-        spend: spends an epoch's time, until `time.perf_counter` says so.
+        spend: spends so many seconds of an epoch.
         epoch_seconds: how long an epoch takes; may be changed, it is a list of one.
         reports: seconds that each call of ``report`` took.
     """
 
-    spend: Spend = sleep_until
+    spend: Spend = sleep
     epoch_seconds: list[float] = field(default_factory=lambda: [EPOCH_SECONDS])
     weights: dict[str, torch.Tensor] = field(
         default_factory=lambda: {"weights": torch.zeros(WEIGHTS), "bias": torch.zeros(2)}
@@ -87,14 +102,14 @@ class StandIn(Experiment):
         figures = self.task.evaluate(predictions, truth, self.tracks[self.split.valid.numpy()])
         history: list[dict[str, float]] = []
         for epoch in range(config.training.epochs):
-            ends = time.perf_counter() + self.epoch_seconds[0]
+            begins = time.perf_counter()
             # All alike until the last epoch, so that the pruner is asked and stops nobody.
             last = epoch + 1 == config.training.epochs
             objective = 0.5 + quality(config) if last else 0.01 * epoch
             metrics = {**figures, "objective": objective, self.task.objective: objective}
             metrics |= {"train_loss": 1 / (1 + epoch), "lr": 1e-3, "epoch_seconds": 0.02}
             history.append(metrics)
-            self.spend(ends)
+            self.spend(max(0.0, self.epoch_seconds[0] - (time.perf_counter() - begins)))
             if report is not None:
                 began = time.perf_counter()
                 report(epoch, metrics)
@@ -338,12 +353,12 @@ def compare(
 
 def grow(folder: Path, early: int, late: int, window: int) -> tuple[list[Row], dict[str, Any]]:
     """Trials around ``early`` of one study and ``late`` of another, in turn."""
-    young, old = Project(folder / "young", sleep_until), Project(folder / "old", sleep_until)
+    young, old = Project(folder / "young", sleep), Project(folder / "old", sleep)
     for project, until in ((young, early), (old, late)):
         project.experiment.epoch_seconds[0] = 0.0
         project.run(until - window // 2)
         project.experiment.epoch_seconds[0] = EPOCH_SECONDS
-    bare = Bare(folder, sleep_until)
+    bare = Bare(folder, sleep)
     taken: dict[str, list[float]] = {"bare": [], "young": [], "old": []}
     for _ in range(window):
         fetch_memory()
@@ -376,7 +391,7 @@ def grow(folder: Path, early: int, late: int, window: int) -> tuple[list[Row], d
 def main() -> None:
     """Measure, print and publish."""
     options = parser(__doc__)
-    options.add_argument("--asleep", action="store_true", help="a model that only waits")
+    options.add_argument("--computing", action="store_true", help="a model that computes")
     options.add_argument("--growth", action="store_true", help="trial 1,000 beside trial 100")
     arguments = options.parse_args()
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -395,10 +410,10 @@ def main() -> None:
         else:
             blocks, block = (1, 3) if arguments.small else (12, 25)
             torch.set_num_threads(1)
-            spend = sleep_until if arguments.asleep else compute_until
+            spend = computer() if arguments.computing else sleep
             rows, raw = compare(folder, spend, blocks, block)
-            name = "orchestration-asleep" if arguments.asleep else "orchestration"
-            how = "sleeps" if arguments.asleep else "computes"
+            name = "orchestration-computing" if arguments.computing else "orchestration"
+            how = "computes" if arguments.computing else "sleeps"
             title = f"What everything around a model costs that {how}"
             publish(name, title, rows, arguments, **raw)
 

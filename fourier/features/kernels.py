@@ -1,14 +1,16 @@
 """16-bit clips to the power in mel bands on a processor: compiled loops, sixteen frames at once.
 
-What `fourier.features.spectrogram` says in a dozen tensor operations, in a third to a sixth of
-their time: each of them goes over memory anew, and each takes Python's lock, at which threads wait
-for one another. A mel filter hears few bins; the loops multiply by no zeros. Compiled when first
-used (a second), never kept on the disk, where numba would have pickles. Not here: the transform
-(`fourier.features.fft`), decibels and what follows, and any device but a processor.
+What `fourier.features.spectrogram` says in a dozen tensor operations: each of them goes over memory
+anew, and each takes Python's lock, at which threads wait for one another. A mel filter hears few
+bins; the loops multiply by no zeros. Compiled when first used (a second), never kept on the disk,
+where numba would have pickles. Not here: the transform (`fourier.features.fft`), decibels and what
+follows, and any device but a processor.
 """
 
+import sys
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -66,8 +68,13 @@ class BandPower:
 
     @staticmethod
     def takes(spectrogram: Spectrogram) -> bool:
-        """Whether its window is one of those that are transformed here: a power of two."""
-        return spectrogram.config.n_fft.bit_count() == 1
+        """Whether its window is transformed here: a power of two, and numba may compile.
+
+        Where integers begin with their high half, pairs of samples would change places.
+        """
+        compiles = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+        doubles = spectrogram.config.n_fft.bit_count() == 1
+        return doubles and compiles and sys.byteorder == "little"
 
     def __call__(self, clip: Samples) -> npt.NDArray[np.float32]:
         """Transform one clip.

@@ -44,9 +44,9 @@ class Spectrogram(nn.Module):
 
     Everything before the decibels is float64, as in librosa (measured over noise, tones and
     music: within 3e-5 dB of it). In float32 the transform's own rounding shows 80 dB below a pure
-    tone (2e-3 dB) and spoils what lies 120 dB below it (0.2 dB), in half the time; `storage_type`
-    says where that is good enough, and ``.to`` changes the type. Autocast and TF32 leave float64
-    alone.
+    tone (2.5e-3 dB) and spoils what lies 120 dB below it (up to 1 dB), in half the time;
+    `storage_type` says where that is good enough, and ``.to`` changes the type. Autocast and TF32
+    leave float64 alone.
 
     Attributes:
         config: the settings it was built from; ``normalization`` plays no part here.
@@ -178,11 +178,11 @@ class Spectrogram(nn.Module):
 def storage_type(config: SpectrogramConfig) -> torch.dtype:
     """In which type features may be computed that are then stored in half precision.
 
-    float32 for decibels with a floor of at most 80 dB: what its rounding does there, 2e-3 dB at
-    worst, is less than a tenth of the steps of half precision (0.03 dB from -32 dB down), so that
-    a stored value is the same or, one time in a hundred at most (in music, one in ten thousand),
-    its neighbour. float64 for deeper floors, and for MFCCs, which sum the errors of all bands and
-    are small numbers with small steps.
+    float32 for decibels with a floor of at most 80 dB: what its rounding does there, 2.5e-3 dB at
+    worst, is less than a tenth of the steps of half precision (0.03 dB from -32 dB down), so that a
+    stored value is the same or, in music one time in ten thousand (of pure tones in short windows
+    three in a hundred), another that is as near. float64 for deeper floors, and for MFCCs, which
+    sum the errors of all bands and are small numbers with small steps.
     """
     single = config.kind == "mel" and config.floor_db <= FLOOR_OF_SINGLE_PRECISION
     return torch.float32 if single else torch.float64

@@ -54,10 +54,10 @@ def make_pruner(name: PrunerName, epochs: int, folds: int = 0) -> optuna.pruners
 class PatientMedian(optuna.pruners.BasePruner):
     """The median pruner, which looks at other trials once a trial instead of once an epoch.
 
-    It decides as Optuna's does while one worker runs: a trial is given up whose best value so far
-    is worse than the median, in the same epoch, of the trials that are complete. Of several
-    workers' trials it compares with those that were complete when it first looked. Optuna's asks
-    for all trials at every epoch, which takes longer the more there are.
+    It decides as Optuna's does, of finite values and while one worker runs: a trial is given up
+    whose best value so far is worse than the median, in the same epoch, of the trials that are
+    complete. Of several workers' trials it compares with those that were complete when it first
+    looked. Optuna's asks for all trials at every epoch, which takes longer the more there are.
     """
 
     def __init__(self, n_startup_trials: int, n_warmup_steps: int) -> None:
@@ -75,13 +75,15 @@ class PatientMedian(optuna.pruners.BasePruner):
         if trial.number != self._judged:
             self._look(study)
             self._judged = trial.number
-        values = self._values.get(step)
-        if len(self._seen) < self._startup or not values:
+        if len(self._seen) < max(1, self._startup):
             return False
-        maximize = study.direction == optuna.study.StudyDirection.MAXIMIZE
         own = [value for value in trial.intermediate_values.values() if not math.isnan(value)]
         if not own:
             return True
+        values = self._values.get(step)
+        if not values:
+            return False
+        maximize = study.direction == optuna.study.StudyDirection.MAXIMIZE
         half = len(values) // 2
         median = (values[half] + values[-half - 1]) / 2
         return max(own) < median if maximize else min(own) > median

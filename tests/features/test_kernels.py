@@ -1,5 +1,7 @@
 """The compiled band powers beside those of the module that every device and every export uses."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -69,3 +71,32 @@ def test_clips_are_taken_with_gaps_between_their_samples():
 def test_windows_of_powers_of_two_are_taken(n_fft, taken):
     config = SpectrogramConfig(n_fft=n_fft, hop_length=128, fmax=4000)
     assert BandPower.takes(Spectrogram(config, RATE)) is taken
+
+
+@pytest.mark.parametrize("beyond", range(-2, 3))
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_nothing_is_read_beyond_the_clips_end(blocks, beyond):
+    config = SpectrogramConfig(n_fft=256, hop_length=100, n_mels=8, fmax=4000)
+    power = BandPower(Spectrogram(config, RATE).to(torch.float32))
+    end = (16 * blocks + 15) * 100 + 128 + beyond  # where a block's last frame ends, or nearly
+    whole = np.full(end + 4000, 32767, np.int16)
+    whole[:end] = np.random.default_rng(0).integers(-99, 99, end)
+    np.testing.assert_array_equal(power(whole[:end]), power(whole[:end].copy()))
+    padded = np.concatenate([whole[:end], np.zeros(1000, np.int16)])
+    frames = power(whole[:end]).shape[1]
+    np.testing.assert_array_equal(power(whole[:end]), power(padded)[:, :frames])
+
+
+def test_threads_that_share_one_disturb_nobody():
+    power = BandPower(Spectrogram(SpectrogramConfig(fmax=4000), RATE).to(torch.float32))
+    clips = np.random.default_rng(0).integers(-9999, 9999, (24, 30_000)).astype(np.int16)
+    alone = [power(clip) for clip in clips]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            for found, expected in zip(pool.map(power, clips), alone, strict=True):
+                np.testing.assert_array_equal(found, expected)
+
+
+def test_without_a_compiler_nothing_is_taken(monkeypatch):
+    monkeypatch.setattr("numba.config.DISABLE_JIT", 1)
+    assert not BandPower.takes(Spectrogram(SpectrogramConfig(fmax=4000), RATE))

@@ -16,6 +16,8 @@ def learn(study, pruner, curve):
     """One trial; after which epoch it was given up, None if it got to its end."""
     trial = study.ask()
     for epoch, value in enumerate(curve):
+        if value is None:
+            continue
         trial.report(value, epoch)
         kept = study._storage.get_trial(trial._trial_id)
         if pruner.prune(study, kept):
@@ -26,13 +28,26 @@ def learn(study, pruner, curve):
 
 
 def curves(count, direction):
-    """Noisy curves, some of them with values that are not numbers, in steps that often tie."""
+    """Noisy curves in steps that often tie; some epochs are left out, some are not a number."""
     rng = np.random.default_rng(3)
     rise = np.linspace(0, 1, EPOCHS) * (1 if direction == "maximize" else -1)
     values = np.round(rise + rng.normal(0, 0.4, (count, EPOCHS)), 1)
     values[rng.random(values.shape) < 0.03] = math.nan
     values[12] = math.nan
-    return values.tolist()
+    left_out = rng.random(values.shape) < 0.1
+    return np.where(left_out, None, values.astype(object)).tolist()
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN slice:RuntimeWarning")
+def test_a_trial_without_a_number_is_given_up_even_where_nobody_has_one():
+    ours, theirs = optuna.create_study(), optuna.create_study()
+    pruner = make_pruner("median", EPOCHS)
+    peer = optuna.pruners.MedianPruner(n_startup_trials=10, n_warmup_steps=EPOCHS // 3)
+    for _ in range(10):
+        for study in (ours, theirs):
+            learn(study, optuna.pruners.NopPruner(), [math.nan] * EPOCHS)
+    assert learn(ours, pruner, [math.nan] * EPOCHS) == EPOCHS // 3
+    assert learn(theirs, peer, [math.nan] * EPOCHS) == EPOCHS // 3
 
 
 @pytest.mark.filterwarnings("ignore:All-NaN slice:RuntimeWarning")  # of Optuna's
