@@ -45,7 +45,6 @@ TRIAL_MS, EPOCH_MS, LESS_THAN_CALLBACK, GROWTH = 40.0, 1.0, 3.0, 1.2
 SONGS, CLIPS_PER_SONG, WEIGHTS = 48, 6, 250_000
 MATRIX = 512
 
-
 Spend = Callable[[float], None]
 
 
@@ -161,8 +160,8 @@ def stand_in(folder: Path, spend: Spend) -> StandIn:
     )
     parts = pd.Series(np.repeat(["train", "valid", "test"], [29 * 6, 9 * 6, 10 * 6]))
     task = make_task(corpus, None)
-    clips_only, no_store = _NoAudio(clips), _NoStore()
-    return StandIn(corpus, clips_only, "track", parts, task, no_store, spend=spend)  # type: ignore[arg-type]
+    no_audio, no_store = _NoAudio(clips), _NoStore()
+    return StandIn(corpus, no_audio, "track", parts, task, no_store, spend=spend)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,8 @@ def transform(data: Floats, plan: Plan) -> None:
 
 
 @njit(nogil=True, error_model="numpy")
-def add_power(data: Floats, plan: Plan, low: int, high: int, power: Floats) -> None:
-    """Four times the power at the frequencies from ``low`` to ``high - 1``, [bins * 16]."""
+def bin_power(data: Floats, plan: Plan, low: int, high: int, power: Floats) -> None:
+    """Write four times the power at the frequencies from ``low`` to ``high - 1``, [bins * 16]."""
     half = len(plan.places) - 1
     for k in range(low, high):
         here, mirrored = COMPLEX * plan.places[k], COMPLEX * plan.places[half - k]

@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba import njit
 
 from fourier.features.clips import FULL_SCALE
-from fourier.features.fft import COMPLEX, Floats, Integers, Plan, add_power, make_plan, transform
+from fourier.features.fft import COMPLEX, Floats, Integers, Plan, bin_power, make_plan, transform
 from fourier.features.lanes import INT32, LANES, Numbers, Value, halves, transpose, vector_code
 from fourier.features.spectrogram import Spectrogram
 
@@ -134,7 +134,7 @@ def _band_power(
         for at in range(0, length, COMPLEX):
             _cut(source, start + at, hop, window, at, data, LANES * at)
         transform(data, plan)
-        add_power(data, plan, bands.low, bands.high, spectrum)
+        bin_power(data, plan, bands.low, bands.high, spectrum)
         at = 0
         for band in range(len(bands.first)):
             first = bands.first[band]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from fourier.features.fft import add_power, make_plan, transform
+from fourier.features.fft import bin_power, make_plan, transform
 from fourier.features.lanes import LANES
 
 
@@ -16,7 +16,7 @@ def powers(signals, low=0, high=None):
     data = np.ascontiguousarray(signals.T).ravel()  # a real and an imaginary row in turn
     transform(data, plan)
     power = np.empty(LANES * (high - low), number)
-    add_power(data, plan, low, high, power)
+    bin_power(data, plan, low, high, power)
     return power.reshape(-1, LANES) / 4
 
 
@@ -36,7 +36,7 @@ def test_signals_do_not_hear_one_another():
     assert_allclose(powers(signals), expected, atol=1e-14)
 
 
-def test_only_the_frequencies_asked_for_are_added_up():
+def test_only_the_frequencies_asked_for_are_written():
     signals = np.random.default_rng(1).normal(size=(LANES, 128))
     np.testing.assert_array_equal(powers(signals, 7, 20), powers(signals)[7:20])
 
