@@ -31,7 +31,7 @@ from results import Row, parser, publish
 
 from fourier.config import SpectrogramConfig, TrialConfig
 from fourier.corpora import Corpus
-from fourier.search import trial as search_trial
+from fourier.search import artifacts
 from fourier.search.sweep import Plan, Space, Sweep
 from fourier.search.watch import Outcome, Watcher
 from fourier.tracking import Tracker
@@ -283,12 +283,12 @@ def with_epochs(config: TrialConfig) -> TrialConfig:
 @contextlib.contextmanager
 def without_pictures() -> Iterator[None]:
     """No trial draws its picture."""
-    original = search_trial.draw_trial
-    search_trial.draw_trial = lambda *_, **__: None
+    original = artifacts.draw_trial
+    artifacts.draw_trial = lambda *_, **__: None
     try:
         yield
     finally:
-        search_trial.draw_trial = original
+        artifacts.draw_trial = original
 
 
 def milliseconds(work: Callable[[int], None], count: int) -> float:

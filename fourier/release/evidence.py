@@ -23,8 +23,8 @@ from fourier.release.confirm import (
 from fourier.release.heldout import HeldOut
 from fourier.release.pictures import draw_confirmation, draw_test
 from fourier.release.statistics import Comparison, Interval
+from fourier.search.artifacts import write_artifacts
 from fourier.search.points import best_points, curve_points
-from fourier.search.trial import write_artifacts
 from fourier.tracking import TrackedRun, scratch_folder, write_checksums
 from fourier.training import Experiment
 

@@ -2,8 +2,13 @@
 
 TPE looks at every trial that ever was each time it draws, which makes the thousandth trial five
 times as dear as the hundredth. It learns from the best trials and weighs the others less the
-older they are; so beyond `REMEMBERED` trials it is shown the best and the latest only. Up to then
-it is Optuna's own, to the bit.
+older they are; so beyond `REMEMBERED` trials it is shown the best and the latest only.
+
+TPE in groups draws the parameters that occur together from an estimate of their own, those of every
+architecture whichever is chosen. Here the groups that not every trial has wait until one of their
+parameters is asked for. Where all trials have all parameters, and up to `REMEMBERED` trials, it is
+Optuna's own to the bit; where an architecture brings its own, they come from the same estimates by
+other random numbers.
 """
 
 import copy
@@ -32,7 +37,7 @@ def make_sampler(name: SamplerName, seed: int) -> BaseSampler:
         return optuna.samplers.RandomSampler(seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # `group`
-        return BoundedTPESampler(seed=seed, group=True, multivariate=True)
+        return BoundedTPESampler(seed)
 
 
 def fix_parameters(parameters: Mapping[str, Any], sampler: BaseSampler) -> BaseSampler:
@@ -43,12 +48,17 @@ def fix_parameters(parameters: Mapping[str, Any], sampler: BaseSampler) -> BaseS
 
 
 class BoundedTPESampler(optuna.samplers.TPESampler):
-    """TPE that costs no more for the thousandth trial than for the two hundredth.
+    """TPE that costs no more for the thousandth trial, and draws no group that is not asked for.
 
     Made anew for each trial, which it shows the same past from beginning to end.
     """
 
-    _past: "_Past | None" = None
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed=seed, group=True, multivariate=True)
+        self._past: _Past | None = None
+        self._shared: frozenset[str] = frozenset()
+        self._waiting: dict[str, dict[str, BaseDistribution]] = {}  # groups by their parameters
+        self._drawn: dict[str, Any] = {}  # from those
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -60,13 +70,21 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
         for each in self._past.remembered:
             if each.state in (TrialState.COMPLETE, TrialState.PRUNED):
                 kinds.setdefault(frozenset(each.distributions), each)
+        self._shared = frozenset.intersection(*kinds) if kinds else frozenset()
         return super().infer_relative_search_space(_Past(study, list(kinds.values())), trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Their values."""
-        return super().sample_relative(self._past or study, trial, search_space)
+        """The values of those that every past trial has; the other groups wait."""
+        groups = self._search_space_group.search_spaces if self._search_space_group else []
+        for group in groups:
+            names = sorted(name for name in group if name in search_space)
+            space = {name: search_space[name] for name in names}
+            if not group.keys() <= self._shared:
+                self._waiting |= dict.fromkeys(names, space)
+        everywhere = {name: each for name, each in search_space.items() if name in self._shared}
+        return super().sample_relative(self._past or study, trial, everywhere)
 
     def sample_independent(
         self,
@@ -75,8 +93,14 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """The value of a parameter that past trials do not have in common."""
+        """The value of another: drawn with its group, or alone where past trials never had it."""
         past = self._past or study
+        group = self._waiting.get(param_name, {})
+        if group.get(param_name) == param_distribution:
+            if param_name not in self._drawn:
+                self._drawn |= self._sample_relative(past, trial, group)
+            if param_name in self._drawn:
+                return self._drawn[param_name]
         return super().sample_independent(past, trial, param_name, param_distribution)
 
 

@@ -9,21 +9,18 @@ can be written while a network learns, this one or the next.
 
 import contextlib
 import dataclasses
-import json
 import math
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
 
 import optuna
-import pandas as pd
 import torch
 from optuna.trial import TrialState
 
 from fourier.config import TrialConfig
 from fourier.errors import FourierError, StudyError, TrackingError
+from fourier.search.artifacts import write_artifacts
 from fourier.search.folded import FoldReporter, fold_metrics
 from fourier.search.points import best_points, curve_points, of_curves
 from fourier.search.record import StudyRecord
@@ -31,13 +28,7 @@ from fourier.search.storage import storage_errors
 from fourier.search.study import Claim, SharedStudy
 from fourier.search.watch import Outcome, State, Watcher
 from fourier.search.watchdog import Limit
-from fourier.tracking import (
-    TrackedRun,
-    draw_trial,
-    scratch_folder,
-    without_password,
-    write_checksums,
-)
+from fourier.tracking import TrackedRun, scratch_folder, without_password, write_checksums
 from fourier.training import Result, TrainingDiverged
 from fourier.training.device import free_memory
 from fourier.training.energy import open_meter
@@ -273,31 +264,3 @@ class _Reporter:
 
 
 Reporter = _Reporter | FoldReporter
-
-
-def write_artifacts(
-    folder: Path, title: str, experiment: Experiment, config: TrialConfig, result: Result
-) -> None:
-    """Write ``config.json``, weights, predictions, metrics of all epochs and the picture.
-
-    Several folds have no weights worth keeping: they are as many networks, and a promotion trains
-    its own. Their picture shows mean curves, and all folds' predictions.
-    """
-    from safetensors.torch import save_file
-
-    description: dict[str, Any] = experiment.describe() | {"trial": config.to_dict()}
-    (folder / "config.json").write_text(json.dumps(description, indent=2) + "\n")
-    if result.state:
-        save_file(result.state, folder / "weights.safetensors")
-    experiment.predictions(result).to_csv(folder / "predictions.csv", index=False)
-    pd.DataFrame(result.history).to_csv(folder / "history.csv", index_label="epoch")
-    draw_trial(
-        folder / "trial.png",
-        title=title,
-        history=result.history,
-        objective=experiment.task.objective,
-        predictions=result.predictions,
-        truth=experiment.truth(result),
-        targets=experiment.corpus.targets,
-        classes=experiment.corpus.classes,
-    )

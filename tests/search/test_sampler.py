@@ -5,7 +5,7 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from fourier.search import sampler
-from fourier.search.sampler import make_sampler, remembered
+from fourier.search.sampler import fix_parameters, make_sampler, remembered
 
 SPACE = {
     "x": optuna.distributions.FloatDistribution(0, 1),
@@ -91,3 +91,101 @@ def test_the_past_that_is_shown_is_not_the_study_that_is_written():
     study = past(300)
     drawn(study, make_sampler("tpe", 0))
     assert len(study.trials) == 301
+
+
+def suggest_by_kind(trial, high=1.0):
+    """A space in which each kind brings two parameters of its own, and what was drawn."""
+    drawn = {"lr": trial.suggest_float("lr", 0, 1)}
+    kind = drawn["kind"] = trial.suggest_categorical("kind", ["a", "b", "c"])
+    for name in (f"{kind}.x", f"{kind}.y"):
+        drawn[name] = trial.suggest_float(name, 0, high)
+    return drawn | {"last": trial.suggest_float("last", 0, 1)}
+
+
+def past_by_kind(count):
+    """A study of that space, whose first trials are of kind a, then b, then c."""
+    study = optuna.create_study(direction="maximize")
+    study.sampler = optuna.samplers.RandomSampler(seed=3)
+    for i in range(count):
+        study.enqueue_trial({"kind": "abc"[i % 3]})
+        trial = study.ask()
+        study.tell(trial, sum(x for x in suggest_by_kind(trial).values() if not isinstance(x, str)))
+    return study
+
+
+@pytest.fixture
+def groups(monkeypatch):
+    """The groups that TPE draws from now on."""
+    found = []
+    original = optuna.samplers.TPESampler._sample
+
+    def recorded(self, study, trial, search_space):
+        found.append(set(search_space))
+        return original(self, study, trial, search_space)
+
+    monkeypatch.setattr(optuna.samplers.TPESampler, "_sample", recorded)
+    return found
+
+
+def drawn_by_kind(study, chosen, **options):
+    study.sampler = chosen
+    return suggest_by_kind(study.ask(), **options)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_kinds_own_parameters_are_drawn_together_and_no_others(groups, seed):
+    kind = drawn_by_kind(past_by_kind(40), make_sampler("tpe", seed))["kind"]
+    assert groups == [{"lr", "kind", "last"}, {f"{kind}.x", f"{kind}.y"}]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_kind_that_optuna_draws_first_is_drawn_as_by_optuna_to_the_bit(seed):
+    def of_kind_a(chosen):
+        return drawn_by_kind(past_by_kind(40), fix_parameters({"kind": "a"}, chosen))
+
+    assert of_kind_a(make_sampler("tpe", seed)) == of_kind_a(plain_tpe(seed))
+
+
+def test_a_kind_that_was_never_drawn_is_drawn_parameter_by_parameter_as_by_optuna(groups):
+    def ours_and_groups(chosen):
+        study = past_by_kind(0)
+        for i in range(20):
+            study.enqueue_trial({"kind": "ab"[i % 2]})
+            trial = study.ask()
+            suggest_by_kind(trial)
+            study.tell(trial, float(i))
+        groups.clear()
+        study.sampler = fix_parameters({"kind": "c"}, chosen)
+        return set(suggest_by_kind(study.ask())), groups[-2:]
+
+    alone = ({"lr", "kind", "c.x", "c.y", "last"}, [{"c.x"}, {"c.y"}])
+    assert ours_and_groups(make_sampler("tpe", 0)) == alone
+    assert ours_and_groups(plain_tpe(0)) == alone
+
+
+def test_a_fixed_parameter_of_a_kind_is_not_drawn(groups):
+    chosen = fix_parameters({"kind": "b", "b.x": 0.25}, make_sampler("tpe", 0))
+    assert drawn_by_kind(past_by_kind(40), chosen)["b.x"] == 0.25
+    assert groups == [{"lr", "last"}, {"b.y"}]
+
+
+def test_a_kinds_parameter_with_another_range_than_before_is_drawn_in_its_own(groups):
+    seen = [
+        drawn_by_kind(past_by_kind(40), make_sampler("tpe", seed), high=9.0) for seed in range(9)
+    ]
+    assert max(value for each in seen for value in each.values() if value not in tuple("abc")) > 1
+    assert all(len(group) == 1 for group in groups if "lr" not in group)
+
+
+def test_what_a_kind_needs_is_learned_from_its_own_trials():
+    study = optuna.create_study(direction="maximize")
+    best = {"a": 0.2, "b": 0.8, "c": 0.5}
+    for i in range(150):
+        study.sampler = make_sampler("tpe", i)
+        trial = study.ask()
+        drawn = suggest_by_kind(trial)
+        kind = drawn["kind"]
+        study.tell(trial, -sum((drawn[f"{kind}.{name}"] - best[kind]) ** 2 for name in "xy"))
+    late = [trial.params for trial in study.trials[-50:]]
+    away = [abs(params[f"{params['kind']}.x"] - best[params["kind"]]) for params in late]
+    assert sum(distance < 0.1 for distance in away) > 35

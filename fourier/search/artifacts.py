@@ -1,0 +1,43 @@
+"""The files of a trial: configuration, weights, predictions, curves and the picture.
+
+Not here: when they are written (`fourier.search.trial`), and where to (`fourier.tracking`).
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fourier.config import TrialConfig
+from fourier.tracking import draw_trial
+from fourier.training import Result
+from fourier.training.experiment import Experiment
+
+
+def write_artifacts(
+    folder: Path, title: str, experiment: Experiment, config: TrialConfig, result: Result
+) -> None:
+    """Write ``config.json``, weights, predictions, metrics of all epochs and the picture.
+
+    Several folds have no weights worth keeping: they are as many networks, and a promotion trains
+    its own. Their picture shows mean curves, and all folds' predictions.
+    """
+    from safetensors.torch import save_file
+
+    description: dict[str, Any] = experiment.describe() | {"trial": config.to_dict()}
+    (folder / "config.json").write_text(json.dumps(description, indent=2) + "\n")
+    if result.state:
+        save_file(result.state, folder / "weights.safetensors")
+    experiment.predictions(result).to_csv(folder / "predictions.csv", index=False)
+    pd.DataFrame(result.history).to_csv(folder / "history.csv", index_label="epoch")
+    draw_trial(
+        folder / "trial.png",
+        title=title,
+        history=result.history,
+        objective=experiment.task.objective,
+        predictions=result.predictions,
+        truth=experiment.truth(result),
+        targets=experiment.corpus.targets,
+        classes=experiment.corpus.classes,
+    )
