@@ -5,12 +5,13 @@ of the ratios of neighbours, which drift alike. Not here: what is measured, and 
 """
 
 import gc
-import mmap
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 RUN_AND_TELL = """
 import resource, subprocess, sys
@@ -19,7 +20,12 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 sys.exit(code)
 """
 
-MEMORY_AT_HAND = 2**30
+BYTES_AT_HAND = 2**28
+"""Of each kind of file that `fetch_memory` writes."""
+PIECE = 441_000
+"""A clip of 5 s in 16 bits, bytes; one file holds many."""
+FILE = 1_000_000
+"""A trial's weights, bytes."""
 
 Measure = Callable[[], float]
 """Does the work once and returns what it came to: seconds, or clips a second."""
@@ -64,16 +70,19 @@ def alternate(
 
 
 def fetch_memory() -> None:
-    """Touch a gibibyte and free it, so that the next to ask gets that without the host's help.
+    """Write files like those to come and delete them, so that their pages are at hand.
 
     A virtual machine may hand its free memory back to its host, seconds after it was freed. A page
-    of a file then costs up to fifteen times as much to write (11 microseconds where 0.8 were seen),
-    which measures the host and not what is measured, and whoever writes most pays most.
+    of a file then costs ten times as much to write, which measures the host and not what is
+    measured, and whoever writes most pays most. Linux keeps free pages by the size of the piece
+    they were written in, so memory that a process touched does not help, nor other pieces.
     """
-    page = mmap.PAGESIZE
-    with mmap.mmap(-1, MEMORY_AT_HAND) as memory:
-        for start in range(0, MEMORY_AT_HAND, page):
-            memory[start] = 1
+    with tempfile.TemporaryDirectory() as folder:
+        with Path(folder, "in pieces").open("wb", buffering=0) as file:
+            for _ in range(BYTES_AT_HAND // PIECE):
+                file.write(bytes(PIECE))
+        for number in range(BYTES_AT_HAND // FILE):
+            Path(folder, str(number)).write_bytes(bytes(FILE))
 
 
 def median(values: Sequence[float]) -> float:
