@@ -74,8 +74,8 @@ def fetch_memory() -> None:
 
     A virtual machine may hand its free memory back to its host, seconds after it was freed. A page
     of a file then costs ten times as much to write, which measures the host and not what is
-    measured, and whoever writes most pays most. Linux keeps free pages by the size of the piece
-    they were written in, so memory that a process touched does not help, nor other pieces.
+    measured, and whoever writes most pays most. Memory that a process touched does not help, nor do
+    pieces of another size: free pages are kept by the size of the block that they came in.
     """
     with tempfile.TemporaryDirectory() as folder:
         with Path(folder, "in pieces").open("wb", buffering=0) as file:

@@ -3,11 +3,12 @@
 Not here: when they are written (`fourier.search.trial`), and where to (`fourier.tracking`).
 """
 
+import csv
 import json
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from fourier.config import TrialConfig
 from fourier.tracking import draw_trial
@@ -30,7 +31,7 @@ def write_artifacts(
     if result.state:
         save_file(result.state, folder / "weights.safetensors")
     experiment.predictions(result).to_csv(folder / "predictions.csv", index=False)
-    pd.DataFrame(result.history).to_csv(folder / "history.csv", index_label="epoch")
+    write_history(folder / "history.csv", result.history)
     draw_trial(
         folder / "trial.png",
         title=title,
@@ -41,3 +42,14 @@ def write_artifacts(
         targets=experiment.corpus.targets,
         classes=experiment.corpus.classes,
     )
+
+
+def write_history(path: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Write the metrics of all epochs, one line each; what is not a number is an empty field."""
+    with path.open("w", newline="") as file:
+        # Not by pandas, which takes a millisecond more of every trial for ten lines.
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(["epoch", *history[0]])
+        for epoch, metrics in enumerate(history):
+            values = [float(metrics[name]) for name in history[0]]
+            lines.writerow([epoch, *("" if math.isnan(value) else value for value in values)])

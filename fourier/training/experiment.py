@@ -271,16 +271,16 @@ class Experiment:
 
     def predictions(self, result: Result) -> pd.DataFrame:
         """A trial's predictions on the validation clips beside the truth, one row for each clip."""
-        frame = pd.DataFrame({name: each[result.rows] for name, each in self._columns.items()})
+        columns = {name: each[result.rows] for name, each in self._columns.items()}
         if not self.corpus.classes:
             names = [f"predicted_{name}" for name in self.corpus.targets]
-            return frame.assign(**dict(zip(names, result.predictions.T, strict=True)))
+            return pd.DataFrame(columns | dict(zip(names, result.predictions.T, strict=True)))
         classes = np.asarray(self.corpus.classes)
         probabilities = torch.softmax(torch.from_numpy(result.predictions), dim=1).numpy()
-        frame["label"] = classes[frame["label"].to_numpy()]
-        frame["predicted"] = classes[probabilities.argmax(axis=1)]
-        columns = [f"p_{name}" for name in classes]
-        return frame.assign(**dict(zip(columns, probabilities.T, strict=True)))
+        columns["label"] = classes[columns["label"]]
+        columns["predicted"] = classes[probabilities.argmax(axis=1)]
+        names = [f"p_{name}" for name in classes]
+        return pd.DataFrame(columns | dict(zip(names, probabilities.T, strict=True)))
 
 
 def _untold(_stage: str) -> Progress:
