@@ -21,7 +21,7 @@ sys.exit(code)
 """
 
 BYTES_AT_HAND = 2**28
-"""Of each kind of file that `fetch_memory` writes."""
+"""Of each kind of file that `warm_pages` writes."""
 PIECE = 441_000
 """A clip of 5 s in 16 bits, bytes; one file holds many."""
 FILE = 1_000_000
@@ -52,7 +52,7 @@ def alternate(
         ways: measures by name.
         repeats: counted rounds.
         warm_up: one round before that does not count.
-        prepare: `fetch_memory` before each that counts.
+        prepare: `warm_pages` before each that counts.
 
     Returns:
         By name, one value for each round.
@@ -64,18 +64,18 @@ def alternate(
     for _ in range(repeats):
         for name, measure in ways.items():
             if prepare:
-                fetch_memory()
+                warm_pages()
             taken[name].append(measure())
     return taken
 
 
-def fetch_memory() -> None:
-    """Write files like those to come and delete them, so that their pages are at hand.
+def warm_pages() -> None:
+    """Write clips and weights to files and delete them, so that the next find pages at hand.
 
     A virtual machine may hand its free memory back to its host, seconds after it was freed. A page
     of a file then costs ten times as much to write, which measures the host and not what is
-    measured, and whoever writes most pays most. Memory that a process touched does not help, nor do
-    pieces of another size: free pages are kept by the size of the block that they came in.
+    measured, and whoever writes most pays most. On the machine of `RESULTS.md` this helps for some
+    seconds, and files written in pieces of these sizes; memory that a process touched did not help.
     """
     with tempfile.TemporaryDirectory() as folder:
         with Path(folder, "in pieces").open("wb", buffering=0) as file:

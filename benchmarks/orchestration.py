@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from measure import fetch_memory, median, median_ratio
+from measure import median, median_ratio, warm_pages
 from results import Row, parser, publish
 
 from fourier.config import SpectrogramConfig, TrialConfig
@@ -306,12 +306,12 @@ def compare(
     callback = Callback(folder / "b", spend)
     taken: dict[str, list[float]] = {"bare": [], "project": [], "pictured": [], "callback": []}
     for _ in range(blocks):
-        fetch_memory()
+        warm_pages()
         taken["bare"].append(milliseconds(bare.run, block))
-        fetch_memory()
+        warm_pages()
         with without_pictures():
             taken["project"].append(milliseconds(project.run, block))
-        fetch_memory()
+        warm_pages()
         taken["callback"].append(milliseconds(callback.run, block))
         epochs = len(project.experiment.reports)
         taken["pictured"].append(milliseconds(project.run, max(1, block // 5)))
@@ -360,7 +360,7 @@ def grow(folder: Path, early: int, late: int, window: int) -> tuple[list[Row], d
     bare = Bare(folder, sleep)
     taken: dict[str, list[float]] = {"bare": [], "young": [], "old": []}
     for _ in range(window):
-        fetch_memory()
+        warm_pages()
         for name, way in (("bare", bare), ("young", young), ("old", old)):
             taken[name].append(milliseconds(way.run, 1))
     whole = median_ratio(taken["old"], taken["young"])

@@ -4,11 +4,12 @@ TPE looks at every trial that ever was each time it draws, which makes the thous
 times as dear as the hundredth. It learns from the best trials and weighs the others less the
 older they are; so beyond `REMEMBERED` trials it is shown the best and the latest only.
 
-TPE in groups draws the parameters that occur together from an estimate of their own, those of every
-architecture whichever is chosen. Here the groups that not every trial has wait until one of their
-parameters is asked for. Where all trials have all parameters, and up to `REMEMBERED` trials, it is
-Optuna's own to the bit; where an architecture brings its own, they come from the same estimates by
-other random numbers.
+TPE in groups draws what only some architectures have for all of them, chosen or not. Here such a
+group waits until one of its parameters is asked for, and comes from the same estimate by other
+random numbers. Everything else is Optuna's own to the bit, as long as all trials are remembered,
+the one that is drawn counted, and one worker draws. To other workers Optuna also announces what it
+drew for architectures that were not chosen, and counts it there as if it were being tried; here
+only what all have is announced before it is used.
 """
 
 import copy
@@ -18,7 +19,7 @@ from collections.abc import Container, Mapping
 from typing import Any, Literal
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
@@ -50,15 +51,16 @@ def fix_parameters(parameters: Mapping[str, Any], sampler: BaseSampler) -> BaseS
 class BoundedTPESampler(optuna.samplers.TPESampler):
     """TPE that costs no more for the thousandth trial, and draws no group that is not asked for.
 
-    Made anew for each trial, which it shows the same past from beginning to end.
+    Within one trial it shows the same past from beginning to end.
     """
+
+    _past: "_Past"
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed=seed, group=True, multivariate=True)
-        self._past: _Past | None = None
-        self._shared: frozenset[str] = frozenset()
-        self._waiting: dict[str, dict[str, BaseDistribution]] = {}  # groups by their parameters
-        self._drawn: dict[str, Any] = {}  # from those
+        self._kinds: list[frozenset[str]] = []  # parameters that past trials had together
+        self._waiting: dict[str, dict[str, BaseDistribution]] = {}  # groups, by parameter
+        self._drawn: dict[str, Any] = {}  # of those groups
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -70,21 +72,23 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
         for each in self._past.remembered:
             if each.state in (TrialState.COMPLETE, TrialState.PRUNED):
                 kinds.setdefault(frozenset(each.distributions), each)
-        self._shared = frozenset.intersection(*kinds) if kinds else frozenset()
+        self._kinds = list(kinds)
         return super().infer_relative_search_space(_Past(study, list(kinds.values())), trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The values of those that every past trial has; the other groups wait."""
-        groups = self._search_space_group.search_spaces if self._search_space_group else []
-        for group in groups:
-            names = sorted(name for name in group if name in search_space)
-            space = {name: search_space[name] for name in names}
-            if not group.keys() <= self._shared:
-                self._waiting |= dict.fromkeys(names, space)
-        everywhere = {name: each for name, each in search_space.items() if name in self._shared}
-        return super().sample_relative(self._past or study, trial, everywhere)
+        del study  # its past is what is shown
+        groups: dict[tuple[bool, ...], dict[str, BaseDistribution]] = {}
+        # Sorted, because the order of names decides which random number goes to which.
+        for name, distribution in sorted(search_space.items()):
+            those_with_it = tuple(name in kind for kind in self._kinds)
+            groups.setdefault(those_with_it, {})[name] = distribution
+        of_all = groups.pop((True,) * len(self._kinds), {})
+        self._waiting = {name: group for group in groups.values() for name in group}
+        self._drawn = {}
+        return super().sample_relative(self._past, trial, of_all)
 
     def sample_independent(
         self,
@@ -94,14 +98,17 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """The value of another: drawn with its group, or alone where past trials never had it."""
-        past = self._past or study
-        group = self._waiting.get(param_name, {})
-        if group.get(param_name) == param_distribution:
+        del study
+        group = self._waiting.get(param_name)
+        if group is not None:
             if param_name not in self._drawn:
-                self._drawn |= self._sample_relative(past, trial, group)
-            if param_name in self._drawn:
-                return self._drawn[param_name]
-        return super().sample_independent(past, trial, param_name, param_distribution)
+                self._drawn |= self._sample_relative(self._past, trial, group)
+            if param_name in self._drawn:  # what `Trial` does with a value that was drawn at once
+                check_distribution_compatibility(group[param_name], param_distribution)
+                value = self._drawn[param_name]
+                if param_distribution._contains(param_distribution.to_internal_repr(value)):
+                    return value
+        return super().sample_independent(self._past, trial, param_name, param_distribution)
 
 
 class _Past(optuna.Study):

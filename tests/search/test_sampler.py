@@ -1,4 +1,10 @@
+import json
+import os
+import subprocess
+import sys
+import textwrap
 import warnings
+from pathlib import Path
 
 import optuna
 import pytest
@@ -45,7 +51,7 @@ def plain_tpe(seed):
         return optuna.samplers.TPESampler(seed=seed, group=True, multivariate=True)
 
 
-@pytest.mark.parametrize("count", [0, 9, 60, sampler.REMEMBERED])
+@pytest.mark.parametrize("count", [0, 9, 60, sampler.REMEMBERED - 1])
 def test_as_long_as_all_trials_are_remembered_it_is_optunas_tpe_to_the_bit(count):
     assert drawn(past(count), make_sampler("tpe", 7)) == drawn(past(count), plain_tpe(7))
 
@@ -113,23 +119,33 @@ def past_by_kind(count):
     return study
 
 
+class Groups(list):
+    def __init__(self):
+        self.shown = []
+
+
 @pytest.fixture
 def groups(monkeypatch):
-    """The groups that TPE draws from now on."""
-    found = []
+    """The groups that TPE draws from now on; ``shown`` says from how many trials."""
+    found = Groups()
     original = optuna.samplers.TPESampler._sample
 
     def recorded(self, study, trial, search_space):
         found.append(set(search_space))
+        found.shown.append(len(study._get_trials(deepcopy=False)))
         return original(self, study, trial, search_space)
 
     monkeypatch.setattr(optuna.samplers.TPESampler, "_sample", recorded)
     return found
 
 
-def drawn_by_kind(study, chosen, **options):
+def ask_with(study, chosen):
     study.sampler = chosen
-    return suggest_by_kind(study.ask(), **options)
+    return study.ask()
+
+
+def drawn_by_kind(study, chosen, **options):
+    return suggest_by_kind(ask_with(study, chosen), **options)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -169,12 +185,80 @@ def test_a_fixed_parameter_of_a_kind_is_not_drawn(groups):
     assert groups == [{"lr", "last"}, {"b.y"}]
 
 
-def test_a_kinds_parameter_with_another_range_than_before_is_drawn_in_its_own(groups):
-    seen = [
-        drawn_by_kind(past_by_kind(40), make_sampler("tpe", seed), high=9.0) for seed in range(9)
-    ]
-    assert max(value for each in seen for value in each.values() if value not in tuple("abc")) > 1
-    assert all(len(group) == 1 for group in groups if "lr" not in group)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_kinds_parameter_with_a_wider_range_than_before_is_drawn_as_by_optuna(seed):
+    def of_kind_a(chosen):
+        chosen = fix_parameters({"kind": "a"}, chosen)
+        return drawn_by_kind(past_by_kind(40), chosen, high=9.0)
+
+    assert of_kind_a(make_sampler("tpe", seed)) == of_kind_a(plain_tpe(seed))
+
+
+def test_a_kinds_parameter_with_a_narrower_range_than_before_is_drawn_within_it(groups):
+    for seed in range(9):
+        chosen = fix_parameters({"kind": "a"}, make_sampler("tpe", seed))
+        assert drawn_by_kind(past_by_kind(40), chosen, high=0.3)["a.x"] <= 0.3
+    assert {"a.x"} in groups, "of no seed the value was without"
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("make", [lambda seed: make_sampler("tpe", seed), plain_tpe])
+def test_a_kinds_parameter_without_a_choice_that_it_had_is_refused_as_by_optuna(make, seed):
+    study = optuna.create_study()
+    for i in range(30):
+        trial = study.ask({"kind": SPACE["kind"]})
+        trial.suggest_categorical(f"{trial.params['kind']}.width", [1, 2, 3])
+        study.tell(trial, float(i))
+    trial = ask_with(study, make(seed))
+    kind = trial.suggest_categorical("kind", ["a", "b"])
+    with pytest.raises(ValueError, match="dynamic value space"):
+        trial.suggest_categorical(f"{kind}.width", [1, 2])
+
+
+def test_a_sampler_that_is_used_again_draws_again():
+    study, chosen = past_by_kind(40), fix_parameters({"kind": "a"}, make_sampler("tpe", 0))
+    assert drawn_by_kind(study, chosen)["a.x"] != drawn_by_kind(study, chosen)["a.x"]
+
+
+def test_however_it_is_drawn_the_past_that_is_shown_is_bounded(groups):
+    drawn_by_kind(past_by_kind(300), make_sampler("tpe", 0))
+    study = past_by_kind(300)
+    trial = ask_with(study, make_sampler("tpe", 0))
+    trial.suggest_float("never seen", 0, 1)
+    assert len(groups.shown) == 4
+    assert max(groups.shown) == sampler.REMEMBERED
+
+
+def test_other_workers_are_told_what_all_kinds_have_and_nothing_of_kinds_that_were_not_chosen():
+    study = past_by_kind(40)
+    trial = ask_with(study, make_sampler("tpe", 0))
+    drawn = suggest_by_kind(trial)
+    (told,) = study.trials[-1].system_attrs.values()
+    assert json.loads(told) == {name: drawn[name] for name in ("lr", "kind", "last")}
+
+
+def test_a_trial_that_has_drawn_half_of_its_parameters_is_of_no_kind(groups):
+    study = past_by_kind(40)
+    half = ask_with(study, optuna.samplers.RandomSampler(seed=0))
+    half.suggest_float("lr", 0, 1)
+    kind = drawn_by_kind(study, make_sampler("tpe", 0))["kind"]
+    assert groups == [{"lr", "kind", "last"}, {f"{kind}.x", f"{kind}.y"}]
+
+
+def test_what_is_drawn_does_not_hang_on_the_order_of_hashes():
+    script = f"""
+        import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import test_sampler as t
+        print(t.drawn_by_kind(t.past_by_kind(40), t.make_sampler("tpe", 5)))
+    """
+    run = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)]
+    printed = {
+        subprocess.run(
+            run, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(printed) == 1
 
 
 def test_what_a_kind_needs_is_learned_from_its_own_trials():

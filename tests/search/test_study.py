@@ -16,6 +16,7 @@ from fourier.search.pruner import PatientMedian, make_pruner
 from fourier.search.sampler import make_sampler
 from fourier.search.storage import open_storage, study_lock
 from fourier.search.study import DEATHS, Setting, open_study
+from fourier.search.trial import TrialRunner
 
 SETTING = Setting(
     task="deam",
@@ -342,3 +343,21 @@ def test_pruners_and_samplers_go_by_name(name, kind):
     assert isinstance(make_pruner(name, 30), kind)
     assert isinstance(make_sampler("tpe", 0), optuna.samplers.TPESampler)
     assert isinstance(make_sampler("random", 0), optuna.samplers.RandomSampler)
+
+
+def test_a_choice_that_is_taken_from_one_architectures_parameter_is_told_with_what_to_do():
+    widths = [1, 2, 3]
+
+    def suggest(trial):
+        kind = trial.suggest_categorical("kind", ["a", "b"])
+        trial.suggest_categorical(f"{kind}.width", widths)
+
+    shared = reopen(first=())
+    while claim := shared.claim(24):
+        suggest(claim.trial)
+        shared.study.tell(claim.trial, float(claim.slot))
+    shared = reopen(first=())
+    runner = TrialRunner(shared, experiment=None, suggest=suggest, record=None, watcher=None)
+    widths.remove(3)
+    with pytest.raises(StudyError, match="not the one that study 's' was begun with.*--study"):
+        runner.draw(shared.claim(25))
